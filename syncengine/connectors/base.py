@@ -1,0 +1,341 @@
+"""The contract every connector keeps (architecture section 5).
+
+Free of SQL assumptions: values are canonical text (`mapping.schema`), positions are
+opaque text that sorts with `Connector.position_key`, a write is one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from syncengine.mapping.compiled import CompiledLeg, Lookup, Row
+from syncengine.mapping.filters import Expression
+from syncengine.mapping.model import HealthFinding, Side
+from syncengine.mapping.schema import CompanyRule, EnvironmentSchema, TableSchema
+
+
+@dataclass(frozen=True)
+class ConnectionSettings:
+    """How to reach one environment. `dsn` is secret: never log or show it."""
+
+    name: str
+    side: Side
+    connector: str
+    dsn: str = field(repr=False)
+    schema: str = "public"
+    company: CompanyRule | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the environment says of itself. `fingerprint` stays the same over
+    restarts and upgrades and differs in a copy restored elsewhere;
+    `clock_skew_seconds` is their clock minus ours."""
+
+    product: str
+    version: str
+    fingerprint: str
+    capabilities: frozenset[str]
+    clock_skew_seconds: float
+
+
+@dataclass(frozen=True)
+class ReadRequest:
+    """A filtered, company-scoped read of one table. `columns` are column paths
+    (lookup paths are joined); `company` limits to source codes in `companies` when
+    set. Rows come back as tuples in the order of `columns`."""
+
+    table: str
+    columns: tuple[str, ...]
+    lookups: tuple[Lookup, ...] = ()
+    key: tuple[str, ...] = ()
+    predicate: Expression | None = None
+    company: CompanyRule | None = None
+    companies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRange:
+    """A half-open key range (after, through] in the order of `ReadRequest.key`;
+    None is open. `rows` is the planned count."""
+
+    after: Row | None
+    through: Row | None
+    rows: int
+
+
+class Reader(Protocol):
+    """Reads snapshots. One reader is used by one thread at a time."""
+
+    def plan(self, request: ReadRequest, chunk_rows: int) -> Sequence[ChunkRange]:
+        """Split the rows of `request` into key ranges of about `chunk_rows`."""
+
+    def read(
+        self, request: ReadRequest, chunk: ChunkRange | None = None
+    ) -> Iterator[list[Row]]:
+        """Stream the rows (of one chunk) in lists of some thousand; flat memory."""
+
+    def read_sorted(self, request: ReadRequest) -> Iterator[list[Row]]:
+        """Stream all rows ordered by `request.key`, compared as text by code point
+        (nulls last), so that two systems give the same order."""
+
+    def fetch(self, request: ReadRequest, keys: Sequence[Row]) -> list[Row]:
+        """Present rows whose `request.key` columns equal one of `keys` (predicate
+        and companies of the request apply too)."""
+
+    def count(self, request: ReadRequest) -> int:
+        """How many rows match."""
+
+    def resolve(self, lookup: Lookup, references: Sequence[str]) -> dict[str, str]:
+        """Reference values -> natural key values, for those that exist."""
+
+    def position(self) -> str:
+        """The position of the newest committed change right now."""
+
+
+class ChangeKind(StrEnum):
+    """What happened to a row."""
+
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
+    TRUNCATE = "truncate"
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """The layout of changes of one table: column names as in the rows.
+    `full_identity` is false when `old` carries only the key columns (others None)."""
+
+    table: str
+    columns: tuple[str, ...]
+    full_identity: bool
+
+
+@dataclass(slots=True)
+class Change:
+    """One row change. `new` is None for deletes, `old` for inserts."""
+
+    relation: Relation
+    kind: ChangeKind
+    new: Row | None
+    old: Row | None
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One committed source transaction; `position` is where it ends, so a stream
+    restarted from it begins with the next one. `size` is bytes received."""
+
+    position: str
+    transaction_id: str
+    committed_at: datetime
+    changes: list[Change]
+    size: int
+
+
+class ChangeStream(Protocol):
+    """Committed transactions in commit order, without those of our own writers."""
+
+    def receive(
+        self, max_changes: int, max_bytes: int, timeout_seconds: float
+    ) -> list[Transaction]:
+        """Whole transactions until a limit is reached or no more is waiting; waits
+        up to the timeout for the first. Empty when nothing came. Answers the
+        server's keepalives. Raises OutageError when the connection is lost."""
+
+    @property
+    def seen_position(self) -> str:
+        """Everything up to here has been received or was not for us."""
+
+    def confirm(self, position: str) -> None:
+        """Everything up to `position` is safe; the source may forget it."""
+
+    def close(self) -> None:
+        """End the stream; the position stays where it was confirmed."""
+
+
+class OperationKind(StrEnum):
+    """What to do with one target record."""
+
+    UPSERT = "upsert"
+    DELETE = "delete"
+
+
+@dataclass(slots=True)
+class Operation:
+    """One record to write. `row` is the mapped row (None for deletes). `history` are
+    earlier mapped images of the same record, oldest first: a target value equal to
+    one of them may be overwritten, any other that differs from `row` is a conflict on
+    that column. Empty history with `force` writes the whole row. `reference` is the
+    caller's own number, given back in the outcome."""
+
+    leg: CompiledLeg
+    kind: OperationKind
+    key: Row
+    row: Row | None
+    history: tuple[Row, ...] = ()
+    force: bool = False
+    reference: int = 0
+
+
+class OutcomeKind(StrEnum):
+    """What became of an operation."""
+
+    INSERTED = "inserted"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    ABSENT = "absent"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnConflict:
+    """A column both sides changed; values are final target values (references for
+    lookups). `slot` is the index in the leg."""
+
+    slot: int
+    base: str | None
+    incoming: str | None
+    present: str | None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Outcome of one operation. `conflicts` lists columns left as they were."""
+
+    reference: int
+    kind: OutcomeKind
+    conflicts: tuple[ColumnConflict, ...] = ()
+    code: str = ""
+    column: str = ""
+    message: str = ""
+    remote: str = ""
+
+
+@dataclass(slots=True)
+class ApplyResult:
+    """`committed` false means nothing was written and FAILED outcomes say why."""
+
+    committed: bool
+    outcomes: list[Outcome]
+
+
+@dataclass(slots=True)
+class LoadResult:
+    """Counts of one bulk load; inserted + updated + unchanged + failed = given."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    failures: list[tuple[Row, Outcome]] = field(default_factory=list)
+
+
+class WriteRefused(Exception):
+    """The target refused the batch as a whole, for a reason in its data.
+
+    Not an outage and not transient: the caller halves the batch until the refused
+    records stand alone. `outcome` describes the refusal (code, column, message).
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.message)
+        self.outcome = outcome
+
+
+class Writer(Protocol):
+    """Writes batches under our mark, so that our own stream ignores them."""
+
+    def apply(
+        self,
+        operations: Sequence[Operation],
+        *,
+        position: str | None = None,
+        strict: bool = False,
+    ) -> ApplyResult:
+        """Write all operations and, with them, the stream's position, or nothing.
+
+        Operations on different records may be reordered (parents before children,
+        deletes last, children first) unless `strict`, which keeps the given order.
+        A lookup that finds no row gives outcome FAILED with code `lookup_not_found`.
+        Raises WriteRefused, TransientError or OutageError; nothing is written then.
+        """
+
+    def load(
+        self, leg: CompiledLeg, rows: Sequence[Row], *, insert_only: bool = False
+    ) -> LoadResult:
+        """Bulk upsert of mapped rows in one transaction under our mark: only rows
+        that differ are written; refused rows are isolated and reported, all others
+        committed. `insert_only` leaves existing rows alone (counted unchanged)."""
+
+    def position(self) -> str | None:
+        """The position stored with the last applied batch of this stream."""
+
+    def close(self) -> None:
+        """Give the connection back."""
+
+
+@dataclass(frozen=True)
+class InstallPlan:
+    """What capture needs on one environment: `statements` run in order. Shown to the
+    administrator before it is done, and printed as a script where rights lack."""
+
+    statements: tuple[str, ...]
+    findings: tuple[HealthFinding, ...] = ()
+
+
+class Connector(Protocol):
+    """One environment, seen through one product. Opening it makes no connection."""
+
+    settings: ConnectionSettings
+
+    def describe(self) -> Description:
+        """Product, version, fingerprint, capabilities, clock. Raises OutageError
+        (unreachable) or SetupError (`wrong_password`, `database_missing`)."""
+
+    def tables(self, names: Sequence[str] | None = None) -> EnvironmentSchema:
+        """Schemas of the named tables and of the tables they refer to; all without
+        names. Missing tables are simply absent."""
+
+    def reader(self) -> AbstractContextManager[Reader]:
+        """A reader over its own connection."""
+
+    def open_stream(self, link: str, position: str | None) -> ChangeStream:
+        """The change stream of connection set `link` from `position` (None: from
+        where the source remembers)."""
+
+    def writer(self, link: str) -> Writer:
+        """A writer whose transactions carry the mark of `link`."""
+
+    def plan_install(self, link: str, tables: Sequence[str]) -> InstallPlan:
+        """What capture of `tables` still needs here."""
+
+    def install(self, link: str, tables: Sequence[str]) -> None:
+        """Carry the plan out. Raises SetupError with the script in details."""
+
+    def uninstall(self, link: str) -> None:
+        """Remove everything `install` made; the environment is as it was before."""
+
+    def check(self, link: str, tables: Sequence[str]) -> list[HealthFinding]:
+        """Findings for each missing prerequisite; empty means ready."""
+
+    def position_key(self, position: str) -> int:
+        """A number that orders positions; differences are bytes of log."""
+
+    def lag_bytes(self, link: str) -> int | None:
+        """Bytes of the source's log held back for this stream, or None."""
+
+
+class ConnectorFactory(Protocol):
+    """Makes a connector from settings; found in `syncengine.connectors.registry`."""
+
+    def __call__(self, settings: ConnectionSettings) -> Connector: ...
+
+
+TableSchemas = Mapping[str, TableSchema]

@@ -1,0 +1,202 @@
+"""What the engine asks of its surroundings: the Journal and the Control.
+
+The portal implements both on its database (`portal.sync`); tests use in-memory ones.
+All methods may be called again after a crash with the same arguments and must then
+have the same effect once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from syncengine.mapping.compiled import Row
+from syncengine.mapping.model import Direction, LegalEntityPair, TableMap
+
+
+class LegMode(StrEnum):
+    """What the stream does with changes of one leg. `off`: drop. `queue`: keep in the
+    journal. `drain`: replay the journal, queueing what comes meanwhile, then `live`.
+    `live`: apply."""
+
+    OFF = "off"
+    QUEUE = "queue"
+    DRAIN = "drain"
+    LIVE = "live"
+
+
+@dataclass(frozen=True)
+class LegConfiguration:
+    """One leg as the stream must treat it now. Changes at or before
+    `queued_through` are already in the journal. `drain_after`: with mode drain, only
+    start once the stream has received everything up to this position (the initial
+    copy may have read up to there). `fold` replays the queue as one chain per
+    record (after an initial copy) instead of in commit order (after a pause)."""
+
+    leg_id: int
+    map_id: int
+    direction: Direction
+    mode: LegMode
+    table_map: TableMap
+    queued_through: str = ""
+    drain_after: str = ""
+    fold: bool = False
+
+
+@dataclass(frozen=True)
+class StreamConfiguration:
+    """All legs of one stream at one revision, and the linked companies. `legs` has
+    only legs whose direction starts at the stream's source; `reverse_legs` the
+    opposite ones, for settling conflicts."""
+
+    revision: int
+    legs: tuple[LegConfiguration, ...]
+    reverse_legs: tuple[LegConfiguration, ...]
+    legal_entities: tuple[LegalEntityPair, ...]
+
+
+@dataclass(frozen=True)
+class RecordFailure:
+    """A record that could not be carried over, for the error list.
+
+    `key` is the integration key on the source (company first); `source_row` the
+    present or changed source row by column; `mapped_row` what would have been written,
+    as far as it got. `group` binds the records of one parked source transaction.
+    `phase` is `live`, `initial`, `queue` or `retry`.
+    """
+
+    map_id: int
+    direction: Direction
+    phase: str
+    key: tuple[str | None, ...]
+    code: str
+    message: str
+    column: str = ""
+    remote: str = ""
+    operation: str = "upsert"
+    group: str = ""
+    position: str = ""
+    source_row: Mapping[str, str | None] = field(default_factory=dict)
+    mapped_row: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class QueuedEntry:
+    """One change kept for later, in commit order (`position`, `ordinal`)."""
+
+    map_id: int
+    direction: Direction
+    position: str
+    ordinal: int
+    transaction_id: str
+    committed_at: datetime
+    kind: str
+    key: tuple[str | None, ...]
+    columns: tuple[str, ...]
+    new: Row | None
+    old: Row | None
+    entry_id: int = 0
+
+
+@dataclass(frozen=True)
+class RetryRequest:
+    """A record whose open error should be tried again from its present source row."""
+
+    error_id: int
+    map_id: int
+    direction: Direction
+    key: tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class ConflictRecord:
+    """A conflict and how it was settled; values by column name."""
+
+    map_id: int
+    direction: Direction
+    key: tuple[str | None, ...]
+    policy: str
+    winner: str
+    column: str
+    base: str | None
+    source_value: str | None
+    target_value: str | None
+
+
+@dataclass
+class StreamReport:
+    """The stream's pulse, about once a second. `written` counts records by map id
+    and outcome since the last report; `last_change` by map id."""
+
+    state: str
+    position: str
+    lag_seconds: float | None
+    lag_bytes: int | None
+    message: str = ""
+    written: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    last_change: Mapping[int, datetime] = field(default_factory=dict)
+
+
+class Journal(Protocol):
+    """Keeps what must not be lost: failures, queued changes, conflicts, progress."""
+
+    def record_failures(self, failures: Sequence[RecordFailure]) -> None:
+        """Open (or count up) one error per map, direction and key. Durable when it
+        returns."""
+
+    def open_keys(self, map_id: int, direction: Direction) -> set[Row]:
+        """Keys with an open error."""
+
+    def close_failures(
+        self, map_id: int, direction: Direction, keys: Sequence[Row], state: str
+    ) -> None:
+        """Close open errors of these keys as `superseded` or `resolved`."""
+
+    def retries(self, limit: int) -> Sequence[RetryRequest]:
+        """Errors of this stream whose retry is asked for or due, and that are still
+        open."""
+
+    def enqueue(self, entries: Sequence[QueuedEntry]) -> None:
+        """Keep entries and move each leg's `queued_through` with them, in one
+        transaction; entries at or before `queued_through` are ignored."""
+
+    def queued(self, leg: LegConfiguration, limit: int) -> Sequence[QueuedEntry]:
+        """The oldest entries in commit order, whole source transactions. With
+        `leg.fold`, all entries of the first `limit` keys, grouped by key."""
+
+    def dequeue(self, leg: LegConfiguration, entry_ids: Sequence[int]) -> None:
+        """Forget entries that were applied or recorded as failures."""
+
+    def record_conflicts(self, conflicts: Sequence[ConflictRecord]) -> None:
+        """Write to the conflict log."""
+
+    def report(self, report: StreamReport) -> None:
+        """Take the stream's pulse."""
+
+    def event(self, kind: str, message: str, **details: Any) -> None:
+        """Write to the activity log, in the name of the system."""
+
+
+class Control(Protocol):
+    """Says what the stream should do."""
+
+    def revision(self) -> int:
+        """The newest revision of the configuration; cheap, asked many times a
+        second. Rises with every change of a map's state, version or company list,
+        and when a retry is asked for."""
+
+    def configuration(self) -> StreamConfiguration:
+        """The present configuration."""
+
+    def acknowledge(self, revision: int, position: str) -> None:
+        """From `position` on the stream behaves as `revision` says."""
+
+    def drained(self, leg: LegConfiguration) -> bool:
+        """The leg's queue is empty: turn it live, and the map Running once all its
+        legs are. False if its mode was changed meanwhile (then nothing happens)."""
+
+    def schema_broken(self, leg: LegConfiguration, code: str, message: str) -> None:
+        """The leg's tables no longer fit the map: queue from now on and say why."""
