@@ -119,12 +119,14 @@ class Relation:
 
 @dataclass(slots=True)
 class Change:
-    """One row change. `new` is None for deletes, `old` for inserts."""
+    """One row change. `new` is None for deletes, `old` for inserts. `incomplete`
+    means `new` lacks a large value the source did not send: read the row instead."""
 
     relation: Relation
     kind: ChangeKind
     new: Row | None
     old: Row | None
+    incomplete: bool = False
 
 
 @dataclass(slots=True)
@@ -156,6 +158,9 @@ class ChangeStream(Protocol):
     def confirm(self, position: str) -> None:
         """Everything up to `position` is safe; the source may forget it."""
 
+    def keepalive(self, *, ask: bool = False) -> None:
+        """Tell the source we are alive; `ask` makes it tell its newest position."""
+
     def close(self) -> None:
         """End the stream; the position stays where it was confirmed."""
 
@@ -172,8 +177,9 @@ class Operation:
     """One record to write. `row` is the mapped row (None for deletes). `history` are
     earlier mapped images of the same record, oldest first: a target value equal to
     one of them may be overwritten, any other that differs from `row` is a conflict on
-    that column. Empty history with `force` writes the whole row. `reference` is the
-    caller's own number, given back in the outcome."""
+    that column. `force` overwrites whatever is there; `only` limits the write to some
+    slots of an existing record. `reference` is the caller's own number, given back in
+    the outcome."""
 
     leg: CompiledLeg
     kind: OperationKind
@@ -181,6 +187,7 @@ class Operation:
     row: Row | None
     history: tuple[Row, ...] = ()
     force: bool = False
+    only: frozenset[int] | None = None
     reference: int = 0
 
 
@@ -197,10 +204,11 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ColumnConflict:
-    """A column both sides changed; values are final target values (references for
-    lookups). `slot` is the index in the leg."""
+    """A column both sides changed; values are as written on the target (references
+    for lookups). `slot` is the index in the leg, or None when the record itself is
+    contested (deleted on one side, changed on the other)."""
 
-    slot: int
+    slot: int | None
     base: str | None
     incoming: str | None
     present: str | None
@@ -249,6 +257,21 @@ class WriteRefused(Exception):
         self.outcome = outcome
 
 
+class HeldRecord(Protocol):
+    """A locked record of one side, for settling a conflict."""
+
+    @property
+    def row(self) -> Row | None:
+        """The present row in the layout of the request, or None when absent."""
+
+    @property
+    def committed_at(self) -> datetime | None:
+        """When the present row was last written, where the system tells."""
+
+    def write(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """Write within the held transaction. Raises like `Writer.apply`."""
+
+
 class Writer(Protocol):
     """Writes batches under our mark, so that our own stream ignores them."""
 
@@ -266,6 +289,17 @@ class Writer(Protocol):
         A lookup that finds no row gives outcome FAILED with code `lookup_not_found`.
         Raises WriteRefused, TransientError or OutageError; nothing is written then.
         """
+
+    def probe(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """Try each operation by itself, in order, and undo everything: the FAILED
+        outcomes of those the target refuses."""
+
+    def hold(
+        self, request: ReadRequest, key: Row
+    ) -> AbstractContextManager[HeldRecord]:
+        """Lock one record (if it exists) and keep a transaction open under our mark;
+        committed when the block ends well. Waits at most some seconds for the lock,
+        then TransientError."""
 
     def load(
         self, leg: CompiledLeg, rows: Sequence[Row], *, insert_only: bool = False
