@@ -1,0 +1,1 @@
+"""The sample companies: an ERP and a CRM database to try the product on."""
