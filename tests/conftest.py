@@ -1,0 +1,84 @@
+"""Servers and databases for every test; Django only where a test needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import PostgresServer, RedisServer, ground
+
+ROOT = Path(__file__).resolve().parent.parent
+WITHOUT_DJANGO = ("mapping", "connectors", "engine")
+
+
+def needs_django(arguments: list[str]) -> bool:
+    """Whether any of the tests asked for stands above the third floor."""
+    floors = [ROOT / "tests" / name for name in WITHOUT_DJANGO]
+    paths = [Path(argument.split("::")[0]).resolve() for argument in arguments]
+    return not paths or not all(
+        any(path.is_relative_to(floor) for floor in floors) for path in paths
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.collectonly or not needs_django(config.args):
+        return
+    if not (ROOT / "portal" / "settings.py").exists():
+        return
+    postgres, redis = ground.postgres(), ground.redis()
+    os.environ.setdefault("DATABASE_URL", postgres.dsn())
+    os.environ.setdefault("REDIS_URL", redis.url)
+    os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 40)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+    # pytest-django sets Django up after this hook, when settings are configured.
+    from django.conf import settings
+
+    assert settings.DATABASES
+
+
+def pytest_unconfigure() -> None:
+    if "tests.servers" in sys.modules:
+        ground.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> PostgresServer:
+    """PostgreSQL 18, shared by the session; every test makes its own databases."""
+    return ground.postgres()
+
+
+@pytest.fixture(scope="session")
+def postgres15() -> PostgresServer:
+    """Debian's PostgreSQL 15, for what must hold on older servers too."""
+    return ground.postgres15()
+
+
+@pytest.fixture(scope="session")
+def valkey() -> RedisServer:
+    return ground.redis()
+
+
+@pytest.fixture
+def make_database(postgres: PostgresServer) -> Iterator[Callable[..., str]]:
+    """Makes databases that are dropped, with sessions and slots, after the test."""
+    made: list[tuple[PostgresServer, str]] = []
+
+    def make(server: PostgresServer | None = None, prefix: str = "test") -> str:
+        chosen = server or postgres
+        dsn = chosen.create_database(prefix)
+        made.append((chosen, dsn))
+        return dsn
+
+    yield make
+    for server, dsn in made:
+        server.drop_database(dsn)
+
+
+@pytest.fixture
+def database(make_database: Callable[..., str]) -> str:
+    """The connection URL of one fresh database."""
+    return make_database()
