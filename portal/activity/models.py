@@ -1,0 +1,52 @@
+"""The activity log: who did what, and what the system did by itself."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from portal.environments.models import ConnectionSet
+from portal.maps.models import TableMap
+
+
+class ActivityEvent(models.Model):
+    """One line of the log; never changed. `user` is empty for the system itself."""
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    user = models.ForeignKey(
+        "accounts.User",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    kind = models.SlugField(max_length=60, db_index=False)
+    message = models.TextField()
+    connection_set = models.ForeignKey(
+        ConnectionSet,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="activity",
+    )
+    table_map = models.ForeignKey(
+        TableMap,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="activity",
+    )
+    old_state = models.CharField(max_length=20, blank=True)
+    new_state = models.CharField(max_length=20, blank=True)
+    correlation_id = models.CharField(max_length=32, blank=True)
+    details = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["table_map", "-id"], name="activity_of_map"),
+            models.Index(fields=["connection_set", "-id"], name="activity_of_set"),
+            models.Index(fields=["correlation_id"], name="activity_of_action"),
+        ]
+
+    def __str__(self) -> str:
+        return self.message

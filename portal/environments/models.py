@@ -1,0 +1,234 @@
+"""Environments, the connection sets that link two of them, and their companies."""
+
+from __future__ import annotations
+
+import secrets
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import F, Q
+
+from portal.fields import EncryptedTextField
+from syncengine.mapping.model import LegalEntityPair, Side
+
+NAME = RegexValidator(
+    r"^[A-Za-z0-9][A-Za-z0-9_.-]*\Z",
+    "Use letters, digits, '.', '-' and '_', beginning with a letter or digit.",
+)
+
+
+def new_link_id() -> str:
+    """The link's name inside the customers' databases: short, safe as identifier."""
+    return f"dw{secrets.token_hex(6)}"
+
+
+class SideChoices(models.TextChoices):
+    """The two sides of a connection set."""
+
+    FINOPS = Side.FINOPS.value, "Finance and operations"
+    DATAVERSE = Side.DATAVERSE.value, "Dataverse"
+
+
+class Environment(models.Model):
+    """One business system and how to reach it."""
+
+    name = models.CharField(max_length=100, unique=True, validators=[NAME])
+    role = models.CharField(max_length=10, choices=SideChoices.choices)
+    connector = models.CharField(max_length=40, default="postgres")
+    dsn = EncryptedTextField(
+        "connection string", help_text="Kept encrypted; never shown again."
+    )
+    schema = models.CharField(max_length=63, default="public")
+    company_column = models.CharField(max_length=63, blank=True)
+    company_lookup_table = models.CharField(max_length=63, blank=True)
+    company_lookup_column = models.CharField(max_length=63, blank=True)
+    product = models.CharField(max_length=100, blank=True, editable=False)
+    product_version = models.CharField(max_length=100, blank=True, editable=False)
+    fingerprint = models.CharField(max_length=200, blank=True, editable=False)
+    checked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                name="environment_role_known",
+                condition=Q(role__in=SideChoices.values),
+            ),
+            models.CheckConstraint(
+                name="environment_company_lookup_whole",
+                condition=(
+                    Q(company_lookup_table="", company_lookup_column="")
+                    | ~Q(company_column="")
+                    & ~Q(company_lookup_table="")
+                    & ~Q(company_lookup_column="")
+                ),
+                violation_error_message=(
+                    "A company lookup needs the column, the table and its column."
+                ),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def side(self) -> Side:
+        """The side this environment can take."""
+        return Side(self.role)
+
+
+class ConnectionSet(models.Model):
+    """The link: exactly one FinOps and one Dataverse environment.
+
+    `revision` rises with every change the streams must notice; they poll it.
+    """
+
+    name = models.CharField(max_length=100, unique=True, validators=[NAME])
+    finops = models.OneToOneField(
+        Environment, on_delete=models.PROTECT, related_name="finops_set"
+    )
+    dataverse = models.OneToOneField(
+        Environment, on_delete=models.PROTECT, related_name="dataverse_set"
+    )
+    link_id = models.CharField(
+        max_length=40, unique=True, default=new_link_id, editable=False
+    )
+    revision = models.BigIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                name="connection_set_two_environments",
+                condition=~Q(finops=F("dataverse")),
+                violation_error_message="Link two different environments.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def environment(self, side: Side | str) -> Environment:
+        """The environment on `side`."""
+        return self.finops if Side(side) is Side.FINOPS else self.dataverse
+
+    def legal_entity_pairs(self) -> tuple[LegalEntityPair, ...]:
+        """The linked companies as the engine takes them."""
+        return tuple(
+            LegalEntityPair(finops=entity.finops_code, dataverse=entity.dataverse_code)
+            for entity in self.legal_entities.all()
+        )
+
+
+class LegalEntity(models.Model):
+    """A company that takes part, under its code on each side."""
+
+    connection_set = models.ForeignKey(
+        ConnectionSet, on_delete=models.CASCADE, related_name="legal_entities"
+    )
+    finops_code = models.CharField(max_length=60)
+    dataverse_code = models.CharField(max_length=60)
+
+    class Meta:
+        verbose_name_plural = "legal entities"
+        ordering = ["finops_code"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection_set", "finops_code"],
+                name="legal_entity_finops_once",
+            ),
+            models.UniqueConstraint(
+                fields=["connection_set", "dataverse_code"],
+                name="legal_entity_dataverse_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.finops_code} / {self.dataverse_code}"
+
+
+class StreamState(models.TextChoices):
+    """What a stream is doing."""
+
+    STOPPED = "stopped", "Stopped"
+    STARTING = "starting", "Starting"
+    RUNNING = "running", "Running"
+    RETRYING = "retrying", "Retrying"
+    DOWN = "down", "Down"
+
+
+class Stream(models.Model):
+    """The pulse of one change stream: one per connection set and source side."""
+
+    connection_set = models.ForeignKey(
+        ConnectionSet, on_delete=models.CASCADE, related_name="streams"
+    )
+    source = models.CharField(max_length=10, choices=SideChoices.choices)
+    state = models.CharField(
+        max_length=10, choices=StreamState.choices, default=StreamState.STOPPED
+    )
+    message = models.TextField(blank=True)
+    position = models.CharField(max_length=64, blank=True)
+    lag_seconds = models.FloatField(null=True, blank=True)
+    lag_bytes = models.BigIntegerField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_revision = models.BigIntegerField(default=0)
+    acknowledged_position = models.CharField(max_length=64, blank=True)
+    last_change_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["connection_set", "source"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection_set", "source"], name="stream_once_per_source"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.connection_set} from {self.source}"
+
+
+class IntegrationKey(models.Model):
+    """The natural key of a table where an administrator chose another than found."""
+
+    environment = models.ForeignKey(
+        Environment, on_delete=models.CASCADE, related_name="integration_keys"
+    )
+    table = models.CharField(max_length=63)
+
+    class Meta:
+        ordering = ["environment", "table"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["environment", "table"], name="integration_key_once_per_table"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.environment}: {self.table}"
+
+
+class IntegrationKeyColumn(models.Model):
+    """One column path of an integration key."""
+
+    key = models.ForeignKey(
+        IntegrationKey, on_delete=models.CASCADE, related_name="columns"
+    )
+    position = models.PositiveSmallIntegerField()
+    column = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["key", "position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["key", "position"], name="integration_key_column_position_once"
+            ),
+            models.UniqueConstraint(
+                fields=["key", "column"], name="integration_key_column_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.column

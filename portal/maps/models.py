@@ -1,0 +1,309 @@
+"""Table maps, their versions line by line, and the legs the streams follow."""
+
+from __future__ import annotations
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+
+from portal.environments.models import ConnectionSet, SideChoices
+from syncengine.mapping.model import (
+    ColumnMapType,
+    ConflictPolicy,
+    Direction,
+    OnError,
+    OnFilterExit,
+)
+from syncengine.ports import LegMode
+
+VERSION = RegexValidator(
+    r"^\d{1,9}\.\d{1,9}\.\d{1,9}\.\d{1,9}\Z",
+    "A version has four numbers, like 1.0.0.0.",
+)
+
+
+class MapState(models.TextChoices):
+    """The states of section 8."""
+
+    NOT_RUNNING = "not_running", "Not running"
+    INITIALIZING = "initializing", "Initializing"
+    RUNNING = "running", "Running"
+    PAUSED = "paused", "Paused"
+    RESUMING = "resuming", "Resuming"
+
+
+class DirectionChoices(models.TextChoices):
+    """The two directions of a map."""
+
+    FINOPS_TO_DATAVERSE = (
+        Direction.FINOPS_TO_DATAVERSE.value,
+        "Finance and operations to Dataverse",
+    )
+    DATAVERSE_TO_FINOPS = (
+        Direction.DATAVERSE_TO_FINOPS.value,
+        "Dataverse to finance and operations",
+    )
+
+
+class ColumnMapTypeChoices(models.TextChoices):
+    """The six column map types."""
+
+    BOTH = ColumnMapType.BOTH.value, "= both ways"
+    TO_DATAVERSE = ColumnMapType.TO_DATAVERSE.value, "> to Dataverse"
+    TO_FINOPS = ColumnMapType.TO_FINOPS.value, "< to finance and operations"
+    BOTH_TRANSFORM = ColumnMapType.BOTH_TRANSFORM.value, ">< both ways, transformed"
+    TO_DATAVERSE_TRANSFORM = (
+        ColumnMapType.TO_DATAVERSE_TRANSFORM.value,
+        ">> to Dataverse, transformed",
+    )
+    TO_FINOPS_TRANSFORM = (
+        ColumnMapType.TO_FINOPS_TRANSFORM.value,
+        "<< to finance and operations, transformed",
+    )
+
+
+class ConflictPolicyChoices(models.TextChoices):
+    """Who wins when both sides changed the same column."""
+
+    LAST_WRITER_WINS = ConflictPolicy.LAST_WRITER_WINS.value, "Last writer wins"
+    FINOPS_WINS = ConflictPolicy.FINOPS_WINS.value, "Finance and operations wins"
+    DATAVERSE_WINS = ConflictPolicy.DATAVERSE_WINS.value, "Dataverse wins"
+    MANUAL = ConflictPolicy.MANUAL.value, "A person decides"
+
+
+class OnErrorChoices(models.TextChoices):
+    """What a refused record holds back."""
+
+    TRANSACTION = OnError.TRANSACTION.value, "Its whole transaction"
+    RECORD = OnError.RECORD.value, "Only itself"
+
+
+class OnFilterExitChoices(models.TextChoices):
+    """What happens to a row that stops matching."""
+
+    LEAVE = OnFilterExit.LEAVE.value, "Leave it on the other side"
+    DELETE = OnFilterExit.DELETE.value, "Delete it on the other side"
+
+
+class LegModeChoices(models.TextChoices):
+    """What the stream does with changes of one leg."""
+
+    OFF = LegMode.OFF.value, "Off"
+    QUEUE = LegMode.QUEUE.value, "Queue"
+    DRAIN = LegMode.DRAIN.value, "Drain"
+    LIVE = LegMode.LIVE.value, "Live"
+
+
+class TableMap(models.Model):
+    """One table on each side of a connection set, kept in step. `version` is the
+    current definition; state and counts belong to the map, not to a version."""
+
+    connection_set = models.ForeignKey(
+        ConnectionSet, on_delete=models.PROTECT, related_name="maps"
+    )
+    name = models.CharField(max_length=200)
+    state = models.CharField(
+        max_length=15, choices=MapState.choices, default=MapState.NOT_RUNNING
+    )
+    state_reason = models.TextField(blank=True)
+    state_changed_at = models.DateTimeField(null=True, blank=True)
+    version = models.ForeignKey(
+        "MapVersion",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="current_for",
+    )
+    rows_synced = models.BigIntegerField(default=0)
+    last_change_at = models.DateTimeField(null=True, blank=True)
+    run_order = models.IntegerField(default=0)
+
+    class Meta:
+        ordering = ["connection_set", "run_order", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection_set", "name"], name="table_map_name_once_per_set"
+            ),
+            models.CheckConstraint(
+                name="table_map_state_known", condition=Q(state__in=MapState.values)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MapVersion(models.Model):
+    """A definition of a map; never changed once written, only followed by another."""
+
+    table_map = models.ForeignKey(
+        TableMap, on_delete=models.CASCADE, related_name="versions"
+    )
+    publisher = models.CharField(max_length=100, blank=True)
+    version = models.CharField(max_length=40, default="1.0.0.0", validators=[VERSION])
+    finops_table = models.CharField(max_length=63)
+    dataverse_table = models.CharField(max_length=63)
+    finops_filter = models.TextField(blank=True)
+    dataverse_filter = models.TextField(blank=True)
+    conflict = models.CharField(
+        max_length=20,
+        choices=ConflictPolicyChoices.choices,
+        default=ConflictPolicyChoices.LAST_WRITER_WINS,
+    )
+    on_error = models.CharField(
+        max_length=15,
+        choices=OnErrorChoices.choices,
+        default=OnErrorChoices.TRANSACTION,
+    )
+    on_filter_exit = models.CharField(
+        max_length=10,
+        choices=OnFilterExitChoices.choices,
+        default=OnFilterExitChoices.LEAVE,
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(
+        "accounts.User",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+
+    class Meta:
+        ordering = ["table_map", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["table_map", "publisher", "version"],
+                name="map_version_once_per_publisher",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.publisher} {self.version}".strip()
+
+
+class ColumnMap(models.Model):
+    """One line of a version. A blank side is the file's `none`."""
+
+    version = models.ForeignKey(
+        MapVersion, on_delete=models.CASCADE, related_name="columns"
+    )
+    position = models.PositiveIntegerField()
+    finops = models.CharField(max_length=200, blank=True)
+    dataverse = models.CharField(max_length=200, blank=True)
+    type = models.CharField(max_length=2, choices=ColumnMapTypeChoices.choices)
+    default = models.TextField(null=True, blank=True)  # noqa: DJ001 - '' is a default
+    has_values = models.BooleanField(
+        default=False, help_text="A value map belongs to this column."
+    )
+
+    class Meta:
+        ordering = ["version", "position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["version", "position"], name="column_map_position_once"
+            ),
+            models.CheckConstraint(
+                name="column_map_has_a_side",
+                condition=~Q(finops="", dataverse=""),
+                violation_error_message="A column map needs a column on some side.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.finops or 'none'} {self.type} {self.dataverse or 'none'}"
+
+
+class ValueMap(models.Model):
+    """One pair of a column's value map."""
+
+    column_map = models.ForeignKey(
+        ColumnMap, on_delete=models.CASCADE, related_name="values"
+    )
+    position = models.PositiveIntegerField()
+    finops_value = models.TextField()
+    dataverse_value = models.TextField()
+
+    class Meta:
+        ordering = ["column_map", "position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["column_map", "position"], name="value_map_position_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.finops_value}: {self.dataverse_value}"
+
+
+class KeyPair(models.Model):
+    """One part of the integration key, under its name on each side."""
+
+    version = models.ForeignKey(
+        MapVersion, on_delete=models.CASCADE, related_name="key_pairs"
+    )
+    position = models.PositiveSmallIntegerField()
+    finops = models.CharField(max_length=200)
+    dataverse = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["version", "position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["version", "position"], name="key_pair_position_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.finops} = {self.dataverse}"
+
+
+class LookupDeclaration(models.Model):
+    """A reference the database itself does not declare as a foreign key."""
+
+    version = models.ForeignKey(
+        MapVersion, on_delete=models.CASCADE, related_name="lookups"
+    )
+    side = models.CharField(max_length=10, choices=SideChoices.choices)
+    column = models.CharField(max_length=63)
+    table = models.CharField(max_length=63)
+    reference = models.CharField(max_length=63)
+
+    class Meta:
+        ordering = ["version", "side", "column"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["version", "side", "column"], name="lookup_once_per_column"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.column} -> {self.table}.{self.reference}"
+
+
+class Leg(models.Model):
+    """One direction of a map as its stream must treat it now
+    (`syncengine.ports.LegConfiguration`). Directions the map does not flow in stay
+    off."""
+
+    table_map = models.ForeignKey(
+        TableMap, on_delete=models.CASCADE, related_name="legs"
+    )
+    direction = models.CharField(max_length=20, choices=DirectionChoices.choices)
+    mode = models.CharField(
+        max_length=5, choices=LegModeChoices.choices, default=LegModeChoices.OFF
+    )
+    queued_through = models.CharField(max_length=64, blank=True, db_collation="C")
+    drain_after = models.CharField(max_length=64, blank=True, db_collation="C")
+    fold = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["table_map", "direction"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["table_map", "direction"], name="leg_once_per_direction"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.table_map} {self.direction}"

@@ -1,0 +1,159 @@
+"""Initial sync runs: one per map, a leg run per direction and company, chunks."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from portal.environments.models import SideChoices
+from portal.maps.models import DirectionChoices, TableMap
+
+
+class RunState(models.TextChoices):
+    """How far a run, or a leg of it, is."""
+
+    WAITING = "waiting", "Waiting"
+    COPYING = "copying", "Copying"
+    DRAINING = "draining", "Catching up"
+    COMPLETED = "completed", "Completed"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+ACTIVE_RUN_STATES = (RunState.WAITING, RunState.COPYING, RunState.DRAINING)
+
+
+class ChunkState(models.TextChoices):
+    """How far a chunk is."""
+
+    WAITING = "waiting", "Waiting"
+    RUNNING = "running", "Running"
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
+
+
+class InitialSyncRun(models.Model):
+    """One initial sync of one map."""
+
+    table_map = models.ForeignKey(
+        TableMap, on_delete=models.CASCADE, related_name="runs"
+    )
+    master = models.CharField(max_length=10, choices=SideChoices.choices)
+    state = models.CharField(
+        max_length=10, choices=RunState.choices, default=RunState.WAITING
+    )
+    message = models.TextField(blank=True)
+    requested_by = models.ForeignKey(
+        "accounts.User",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    correlation_id = models.CharField(max_length=32, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["table_map"],
+                condition=Q(state__in=ACTIVE_RUN_STATES),
+                name="run_one_active_per_map",
+                violation_error_message="This map is being copied already.",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["state"],
+                condition=Q(state__in=ACTIVE_RUN_STATES),
+                name="run_active_for_tick",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Run {self.pk} of {self.table_map}"
+
+
+class Counts(models.Model):
+    """What became of the rows; exported is the sum of the four others."""
+
+    exported = models.BigIntegerField(default=0)
+    inserted = models.BigIntegerField(default=0)
+    updated = models.BigIntegerField(default=0)
+    unchanged = models.BigIntegerField(default=0)
+    failed = models.BigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+ADD_UP = Q(exported=F("inserted") + F("updated") + F("unchanged") + F("failed"))
+
+
+class LegRun(Counts):
+    """One direction of a run for one company ("" for tables without a company, or
+    all companies at once). `order` 1 is the master's leg."""
+
+    run = models.ForeignKey(
+        InitialSyncRun, on_delete=models.CASCADE, related_name="legs"
+    )
+    direction = models.CharField(max_length=20, choices=DirectionChoices.choices)
+    order = models.PositiveSmallIntegerField()
+    legal_entity = models.CharField(max_length=60, blank=True)
+    state = models.CharField(
+        max_length=10, choices=RunState.choices, default=RunState.WAITING
+    )
+    total = models.BigIntegerField(default=0)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["run", "order", "legal_entity"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["run", "direction", "legal_entity"],
+                name="leg_run_once_per_company",
+            ),
+            models.CheckConstraint(name="leg_run_counts_add_up", condition=ADD_UP),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run} {self.direction} {self.legal_entity}".strip()
+
+
+class Chunk(Counts):
+    """One key range (after, through] of a leg run, claimed by one worker at a time."""
+
+    leg_run = models.ForeignKey(LegRun, on_delete=models.CASCADE, related_name="chunks")
+    number = models.PositiveIntegerField()
+    after = models.JSONField(null=True, blank=True)
+    through = models.JSONField(null=True, blank=True)
+    state = models.CharField(
+        max_length=10, choices=ChunkState.choices, default=ChunkState.WAITING
+    )
+    attempts = models.PositiveIntegerField(default=0)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    not_before = models.DateTimeField(null=True, blank=True)
+    planned_rows = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["leg_run", "number"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["leg_run", "number"], name="chunk_number_once"
+            ),
+            models.CheckConstraint(name="chunk_counts_add_up", condition=ADD_UP),
+        ]
+        indexes = [
+            models.Index(
+                fields=["leg_run", "number"],
+                condition=Q(state__in=(ChunkState.WAITING, ChunkState.RUNNING)),
+                name="chunk_open_for_claim",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.leg_run} chunk {self.number}"

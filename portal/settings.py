@@ -1,0 +1,240 @@
+"""Settings: one module, strict, everything that differs comes from the environment.
+
+Variables (each secret may also be given as NAME_FILE): DATABASE_URL, REDIS_URL,
+SECRET_KEY, FIELD_ENCRYPTION_KEYS, DUALWRITE_DATA, ALLOWED_HOSTS,
+CSRF_TRUSTED_ORIGINS, DEBUG, LOG_LEVEL, SECURE_COOKIES. Without DATABASE_URL and
+REDIS_URL the embedded servers of the data directory are used.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import environ
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.core.exceptions import ImproperlyConfigured
+from kombu import Queue
+
+from portal import appearance, variables
+from portal.logs import logging_settings
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(variables.read("DUALWRITE_DATA", str(BASE_DIR / "var"))).resolve()
+DEBUG = variables.read_flag("DEBUG")
+
+_embedded = variables.read_json(DATA_DIR / "embedded.json")
+DATABASE_URL = variables.read("DATABASE_URL", _embedded.get("database_url", ""))
+REDIS_URL = variables.read("REDIS_URL", _embedded.get("redis_url", ""))
+SERVERS_CONFIGURED = bool(DATABASE_URL and REDIS_URL)
+"""False while neither variables nor running embedded servers say where to go."""
+
+_secret_key = variables.read("SECRET_KEY")
+_encryption_keys = variables.read("FIELD_ENCRYPTION_KEYS")
+if not (_secret_key and _encryption_keys):
+    _generated = variables.generated_secrets(DATA_DIR)
+    _secret_key = _secret_key or _generated["secret_key"]
+    _encryption_keys = _encryption_keys or _generated["field_encryption_keys"]
+SECRET_KEY = _secret_key
+FIELD_ENCRYPTION_KEYS = variables.encryption_keys(_encryption_keys)
+
+ALLOWED_HOSTS = variables.read_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = variables.read_list("CSRF_TRUSTED_ORIGINS")
+
+_PROCESS = os.environ.get("DUALWRITE_PROCESS", "")
+
+
+def _database() -> dict[str, object]:
+    if not DATABASE_URL:
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": "not_configured",
+            "HOST": "127.0.0.1",
+            "PORT": "1",
+        }
+    if not DATABASE_URL.startswith(("postgres://", "postgresql://")):
+        raise ImproperlyConfigured(
+            "DATABASE_URL must be postgresql://user:password@host:port/name."
+        )
+    try:
+        found: dict[str, object] = dict(environ.Env.db_url_config(DATABASE_URL))
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            "DATABASE_URL cannot be read; write "
+            "postgresql://user:password@host:port/name and percent-encode "
+            "special characters of the password."
+        ) from error
+    if not found.get("NAME"):
+        raise ImproperlyConfigured("DATABASE_URL names no database.")
+    given = found.get("OPTIONS")
+    options: dict[str, object] = dict(given) if isinstance(given, dict) else {}
+    options["application_name"] = f"dualwrite {_PROCESS or 'portal'}"
+    if _PROCESS == "web":
+        options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10}
+    elif _PROCESS == "worker":
+        found["CONN_MAX_AGE"] = 600
+        found["CONN_HEALTH_CHECKS"] = True
+    found["OPTIONS"] = options
+    return found
+
+
+if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+    raise ImproperlyConfigured("REDIS_URL must be redis://[:password@]host:port/0.")
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "axes",
+    "csp",
+    "django_htmx",
+    "django_structlog",
+    "portal.accounts",
+    "portal.environments",
+    "portal.maps",
+    "portal.runs",
+    "portal.errors",
+    "portal.activity",
+    "portal.sync",
+    "portal.overview",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "portal.urls"
+WSGI_APPLICATION = "portal.wsgi.application"
+ASGI_APPLICATION = "portal.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# Sign-in
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "login"
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = 0.25
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+
+# Language and time
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+# Static files: served by the web process itself, straight from where they lie
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "portal" / "static"]
+WHITENOISE_USE_FINDERS = True
+
+# Security
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = variables.read_flag("SECURE_COOKIES")
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        # Alpine, which the admin ships, evaluates expressions of its templates.
+        "script-src": [SELF, UNSAFE_EVAL],
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
+LOGGING = logging_settings(variables.read("LOG_LEVEL", "INFO").upper(), debug=DEBUG)
+
+UNFOLD = appearance.UNFOLD
+
+# Celery (see portal/celery.py)
+CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:1/0"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_QUEUES = [Queue(name) for name in ("live", "initial", "default")]
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {
+    "portal.sync.tasks.run_stream": {"queue": "live"},
+    "portal.runs.tasks.copy_chunks": {"queue": "initial"},
+}
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_ANNOTATIONS = {
+    "portal.sync.tasks.run_stream": {
+        "acks_late": False,
+        "reject_on_worker_lost": False,
+    }
+}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CONCURRENCY = 8  # room for the stream tasks beside the copies
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    "ensure-streams": {
+        "task": "portal.sync.tasks.ensure_streams",
+        "schedule": 2.0,
+        "options": {"expires": 4.0},
+    },
+    "advance-runs": {
+        "task": "portal.runs.tasks.advance_runs",
+        "schedule": 2.0,
+        "options": {"expires": 4.0},
+    },
+}
