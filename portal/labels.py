@@ -1,0 +1,98 @@
+"""How every status is shown: a word, an icon and a tone, never colour alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One status as a person reads it. `tone` names a colour pair in portal.css:
+    good, busy, wait, bad or off. `hint` says what the status means."""
+
+    word: str
+    icon: str
+    tone: str
+    hint: str = ""
+
+
+MAP = {
+    "not_running": Label(
+        "Not running", "stop_circle", "off", "Changes are not carried over."
+    ),
+    "initializing": Label(
+        "Initializing", "sync", "busy", "Existing rows are being copied."
+    ),
+    "running": Label(
+        "Running", "check_circle", "good", "Changes are carried over at once."
+    ),
+    "paused": Label("Paused", "pause_circle", "wait", "Changes are kept in the queue."),
+    "resuming": Label("Resuming", "update", "busy", "The queue is being carried over."),
+}
+
+STREAM = {
+    "stopped": Label("Stopped", "stop_circle", "off", "No map needs this stream."),
+    "starting": Label("Starting", "sync", "busy", "The stream is connecting."),
+    "running": Label("Running", "check_circle", "good", "Changes are being read."),
+    "retrying": Label(
+        "Retrying", "update", "wait", "Something is unreachable; it tries again."
+    ),
+    "down": Label("Down", "error", "bad", "The stream cannot go on by itself."),
+    "silent": Label(
+        "No sign of life", "error", "bad", "No worker has reported for a while."
+    ),
+}
+
+RUN = {
+    "waiting": Label("Waiting", "schedule", "off"),
+    "copying": Label("Copying", "sync", "busy"),
+    "running": Label("Running", "sync", "busy"),
+    "draining": Label("Catching up", "update", "busy"),
+    "completed": Label("Completed", "check_circle", "good"),
+    "done": Label("Done", "check_circle", "good"),
+    "failed": Label("Failed", "error", "bad"),
+    "cancelled": Label("Cancelled", "cancel", "off"),
+}
+
+ERROR = {
+    "open": Label("Open", "error", "bad", "Waits for a retry or for you."),
+    "retrying": Label("Retrying", "update", "busy", "Will be tried again."),
+    "resolved": Label("Resolved", "check_circle", "good", "A retry succeeded."),
+    "superseded": Label(
+        "Superseded", "check_circle", "good", "A later change went through."
+    ),
+    "dismissed": Label("Dismissed", "cancel", "off", "Somebody set it aside."),
+}
+
+HEALTH = {
+    "on_time": Label("On time", "check_circle", "good"),
+    "incomplete": Label("Incomplete", "update", "busy"),
+    "late": Label("Late", "schedule", "wait"),
+    "needs_you": Label("Needs you", "error", "bad"),
+    "paused": Label("Paused", "pause_circle", "wait"),
+    "off": Label("Off", "stop_circle", "off"),
+}
+
+KINDS = {"map": MAP, "stream": STREAM, "run": RUN, "error": ERROR, "health": HEALTH}
+
+SIDES = {"finops": "FinOps", "dataverse": "Dataverse"}
+
+DIRECTIONS = {
+    "finops_to_dataverse": "FinOps to Dataverse",
+    "dataverse_to_finops": "Dataverse to FinOps",
+}
+
+PHASES = {
+    "live": "Live",
+    "initial": "Initial sync",
+    "queue": "Queue",
+    "retry": "Retry",
+}
+
+
+def label(kind: str, value: str) -> Label:
+    """The label of one status; an unknown one is shown by its own name."""
+    known = KINDS[kind].get(value)
+    if known is not None:
+        return known
+    return Label(value.replace("_", " ").capitalize(), "help", "off")

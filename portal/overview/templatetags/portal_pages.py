@@ -1,0 +1,148 @@
+"""Template tags of the portal's pages: badges, times, numbers and names."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from portal import labels
+
+register = template.Library()
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+@register.simple_tag
+def badge(kind: str, value: str, testid: str = "") -> SafeString:
+    """A status as word, icon and colour."""
+    shown = labels.label(kind, value)
+    return format_html(
+        '<span class="dw-badge dw-badge--{}" title="{}" data-state="{}"'
+        '{}><span class="material-symbols-outlined" aria-hidden="true">{}</span>'
+        "{}</span>",
+        shown.tone,
+        shown.hint or shown.word,
+        value,
+        format_html(' data-testid="{}"', testid) if testid else "",
+        shown.icon,
+        shown.word,
+    )
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """A decorative icon; the words beside it carry the meaning."""
+    return format_html(
+        '<span class="material-symbols-outlined" aria-hidden="true">{}</span>', name
+    )
+
+
+@register.filter
+def number(value: Any) -> str:
+    """A whole number with thousands separators; a dash where there is none."""
+    return "–" if value is None else f"{int(value):,}"  # noqa: RUF001
+
+
+@register.filter
+def duration(seconds: Any) -> str:
+    """Seconds as a person says them: `0.4 s`, `12 s`, `3 min`, `2 h`, `5 d`."""
+    if seconds is None:
+        return "–"  # noqa: RUF001
+    value = max(float(seconds), 0.0)
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 2 * MINUTE:
+        return f"{value:.0f} s"
+    if value < 2 * HOUR:
+        return f"{value / MINUTE:.0f} min"
+    if value < 2 * DAY:
+        return f"{value / HOUR:.0f} h"
+    return f"{value / DAY:.0f} d"
+
+
+@register.filter
+def ago(moment: datetime | None) -> SafeString | str:
+    """How long ago, with the exact time on hover."""
+    if moment is None:
+        return "–"  # noqa: RUF001
+    seconds = (timezone.now() - moment).total_seconds()
+    text = "just now" if seconds < 5 else f"{duration(seconds)} ago"
+    return _time(moment, text)
+
+
+@register.filter
+def moment(value: datetime | None) -> SafeString | str:
+    """An exact time in UTC."""
+    if value is None:
+        return "–"  # noqa: RUF001
+    return _time(value, f"{value:%Y-%m-%d %H:%M:%S}")
+
+
+def _time(value: datetime, text: str) -> SafeString:
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}</time>',
+        value.isoformat(),
+        f"{value:%Y-%m-%d %H:%M:%S}",
+        text,
+    )
+
+
+@register.filter
+def size(value: Any) -> str:
+    """Bytes as a person reads them; a dash where nothing is known."""
+    return "–" if value is None else filesizeformat(value)  # noqa: RUF001
+
+
+@register.filter
+def side(value: str) -> str:
+    """The name of a side."""
+    return labels.SIDES.get(value, value)
+
+
+@register.filter
+def direction(value: str) -> str:
+    """A direction in words."""
+    return labels.DIRECTIONS.get(value, value)
+
+
+@register.simple_tag
+def arrow(value: str) -> SafeString:
+    """A direction as short text with an arrow, read aloud in words."""
+    source, _, target = value.partition("_to_")
+    return format_html(
+        '<span class="dw-nowrap"><span aria-hidden="true">{} → {}</span>'
+        '<span class="dw-sr">{}</span></span>',
+        labels.SIDES.get(source, source),
+        labels.SIDES.get(target, target),
+        direction(value),
+    )
+
+
+@register.filter
+def phase(value: str) -> str:
+    """The phase a record failed in."""
+    return labels.PHASES.get(value, value)
+
+
+@register.filter
+def percent(part: Any, whole: Any) -> int:
+    """How much of the whole is done, 0 to 100."""
+    if not whole:
+        return 0
+    return max(0, min(100, int(100 * int(part or 0) / int(whole))))
+
+
+@register.filter
+def cell(value: Any) -> SafeString | str:
+    """A value of a record; null and empty text are told apart."""
+    if value is None:
+        return format_html('<span class="dw-muted">{}</span>', "null")
+    if value == "":
+        return format_html('<span class="dw-muted">{}</span>', "empty text")
+    return str(value)

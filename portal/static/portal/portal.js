@@ -1,0 +1,93 @@
+/* Small help for the pages; everything works without it. */
+(() => {
+  "use strict";
+
+  const PULSE_MILLISECONDS = 2000;
+
+  /* Live regions listen for this event; a hidden page asks for nothing. */
+  const pulse = () => {
+    if (document.visibilityState === "visible") {
+      document.body.dispatchEvent(new CustomEvent("portal-pulse"));
+    }
+  };
+  setInterval(pulse, PULSE_MILLISECONDS);
+  document.addEventListener("visibilitychange", pulse);
+
+  /* What has not changed is not touched: nothing flickers, no click is lost. */
+  document.addEventListener("htmx:oobBeforeSwap", (event) => {
+    const fresh = event.detail.fragment.firstElementChild;
+    if (fresh && fresh.innerHTML === event.detail.target.innerHTML) {
+      event.detail.shouldSwap = false;
+    }
+  });
+
+  /* Say so when the server stops answering, instead of showing old numbers. */
+  const offline = (isOffline) => {
+    const notice = document.getElementById("offline-notice");
+    if (notice) notice.hidden = !isOffline;
+  };
+  document.addEventListener("htmx:sendError", () => offline(true));
+  document.addEventListener("htmx:responseError", () => offline(true));
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.successful) offline(false);
+  });
+
+  /* Lists with checkboxes: count, select all, and why an action is not possible. */
+  const refreshSelection = (form) => {
+    const boxes = [...form.querySelectorAll("input[type=checkbox][data-row]")];
+    const chosen = boxes.filter((box) => box.checked);
+    const all = form.querySelector("input[data-select-all]");
+    if (all) {
+      all.checked = boxes.length > 0 && chosen.length === boxes.length;
+      all.indeterminate = chosen.length > 0 && chosen.length < boxes.length;
+    }
+    const count = form.querySelector("[data-selection-count]");
+    if (count) {
+      count.textContent = chosen.length
+        ? `${chosen.length} of ${boxes.length} selected`
+        : "None selected";
+    }
+    const reasons = [];
+    form.querySelectorAll("button[data-action]").forEach((button) => {
+      const blocked = chosen.filter((box) => {
+        const cell = document.getElementById(box.dataset.row);
+        const allowed = cell?.querySelector("[data-actions]")?.dataset.actions;
+        return allowed !== undefined
+          && !allowed.split(" ").includes(button.dataset.action);
+      });
+      button.disabled = chosen.length === 0 || blocked.length > 0;
+      if (blocked.length) {
+        const names = blocked.slice(0, 3).map((box) => {
+          const word = document.getElementById(box.dataset.row)
+            ?.querySelector("[data-state]")?.textContent
+            .replace(/^\s*\S+?(?=[A-Z])/, "").trim();
+          return `${box.dataset.name} is ${word}`;
+        });
+        const more = blocked.length > 3 ? ` and ${blocked.length - 3} more` : "";
+        reasons.push(`${button.textContent.trim()}: ${names.join(", ")}${more}`);
+      }
+    });
+    const why = form.querySelector("[data-why]");
+    if (why) why.textContent = reasons.join(". ");
+  };
+  const selectionForms = () =>
+    document.querySelectorAll("form[data-selection]").forEach(refreshSelection);
+
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("form[data-selection]");
+    if (!form) {
+      const filter = event.target.closest("form[data-submit-on-change]");
+      if (filter && event.target.matches("select")) filter.requestSubmit();
+      return;
+    }
+    if (event.target.matches("[data-select-all]")) {
+      form.querySelectorAll("input[type=checkbox][data-row]").forEach((box) => {
+        box.checked = event.target.checked;
+      });
+    }
+    refreshSelection(form);
+  });
+  document.addEventListener("htmx:oobAfterSwap", selectionForms);
+  document.addEventListener("DOMContentLoaded", selectionForms);
+  window.addEventListener("pageshow", selectionForms);
+})();
