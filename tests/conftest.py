@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import PostgresServer, RedisServer, ground
+from tests.servers import PostgresServer, RedisServer, directory, ground
 
 ROOT = Path(__file__).resolve().parent.parent
 WITHOUT_DJANGO = ("mapping", "connectors", "engine")
@@ -32,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     postgres, redis = ground.postgres(), ground.redis()
     os.environ.setdefault("DATABASE_URL", postgres.dsn())
     os.environ.setdefault("REDIS_URL", redis.url)
+    os.environ.setdefault("DUALWRITE_DATA", str(directory()))
     os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 40)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     # pytest-django sets Django up after this hook, when settings are configured.

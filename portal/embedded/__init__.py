@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from portal.embedded.errors import EmbeddedError
+from portal.embedded.servers import data_directory, ensure_running, given
 
-__all__ = ["EmbeddedError"]
+__all__ = ["EmbeddedError", "data_directory", "ensure_running", "given"]

@@ -106,9 +106,11 @@ class PostgresCluster:
             account.take(secret)
             self._run(
                 "initdb",
-                ["-D", str(fresh), "-U", SUPERUSER, f"--pwfile={secret}"]
-                + ["--auth=scram-sha-256", "--no-sync", "--encoding=UTF8"]
-                + ["--locale=C.UTF-8", "--no-instructions"],
+                [
+                    *("-D", str(fresh), "-U", SUPERUSER, f"--pwfile={secret}"),
+                    *("--auth=scram-sha-256", "--no-sync", "--encoding=UTF8"),
+                    *("--locale=C.UTF-8", "--no-instructions"),
+                ],
                 account,
                 paths=[fresh],
             )
