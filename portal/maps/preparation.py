@@ -1,0 +1,159 @@
+"""What comes before a run: read the tables, validate the maps, install capture.
+
+Nothing here may run inside a transaction of the portal's database: creating a
+replication slot waits for every open transaction of the server, and the portal may
+share the server with an environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from django.db import connection
+
+from portal.environments.connectors import connector_for
+from portal.environments.models import ConnectionSet
+from portal.maps.conversion import WITH_LINES, to_engine
+from portal.maps.models import MapState, TableMap
+from portal.refusals import Refusal, ValidationRefused
+from syncengine.errors import EngineError
+from syncengine.mapping import compiler
+from syncengine.mapping.dependencies import in_order, prerequisites, with_prerequisites
+from syncengine.mapping.model import Direction, HealthFinding, Severity, Side
+from syncengine.mapping.model import TableMap as Definition
+from syncengine.mapping.schema import EnvironmentSchema
+
+Schemas = Mapping[Side, EnvironmentSchema]
+
+
+@contextmanager
+def naming(environment_name: str) -> Iterator[None]:
+    """Turn what a connector raises into a refusal that names the environment."""
+    try:
+        yield
+    except EngineError as error:
+        script = error.details.get("script")
+        lines = script if isinstance(script, list | tuple) else [script]
+        raise Refusal(
+            f"{environment_name}: {error.message}",
+            code=error.code,
+            reasons=[str(line) for line in lines if line],
+        ) from error
+
+
+def maps_of(connection_set: ConnectionSet) -> list[TableMap]:
+    """All maps of the set that have a version, ready for conversion."""
+    return list(
+        TableMap.objects.filter(connection_set=connection_set, version__isnull=False)
+        .select_related("version__table_map", "connection_set")
+        .prefetch_related(*(f"version__{name}" for name in WITH_LINES))
+    )
+
+
+def definition(table_map: TableMap) -> Definition:
+    """The map's current version; refuses a map that has none."""
+    if table_map.version is None:
+        raise Refusal(f"{table_map.name} has no version yet.", code="no_version")
+    return to_engine(table_map.version)
+
+
+def read_schemas(
+    connection_set: ConnectionSet, definitions: Sequence[Definition]
+) -> dict[Side, EnvironmentSchema]:
+    """What both systems say of the tables of these maps."""
+    schemas: dict[Side, EnvironmentSchema] = {}
+    for side in Side:
+        names = {table_map.table(side) for table_map in definitions}
+        names |= {
+            lookup.table
+            for table_map in definitions
+            for lookup in table_map.lookups
+            if lookup.side is side
+        }
+        environment = connection_set.environment(side)
+        with naming(environment.name):
+            schemas[side] = connector_for(environment).tables(sorted(names))
+    return schemas
+
+
+def validate(
+    connection_set: ConnectionSet, definition: Definition, schemas: Schemas
+) -> list[HealthFinding]:
+    """All findings of one map against both schemas."""
+    return list(
+        compiler.validate(
+            definition,
+            schemas[Side.FINOPS],
+            schemas[Side.DATAVERSE],
+            connection_set.legal_entity_pairs(),
+        )
+    )
+
+
+def refuse_invalid(
+    connection_set: ConnectionSet, definitions: Sequence[Definition], schemas: Schemas
+) -> None:
+    """Refuse with everything that is wrong in any of the maps."""
+    findings: list[HealthFinding] = []
+    broken: list[str] = []
+    for table_map in definitions:
+        blocking = [
+            finding
+            for finding in validate(connection_set, table_map, schemas)
+            if finding.severity is Severity.ERROR
+        ]
+        if blocking:
+            broken.append(table_map.name)
+            findings += blocking
+    if findings:
+        raise ValidationRefused(
+            f"{', '.join(broken)} cannot run: {len(findings)} "
+            f"{'finding' if len(findings) == 1 else 'findings'}.",
+            findings,
+        )
+
+
+def related(
+    connection_set: ConnectionSet, names: Sequence[str]
+) -> tuple[list[str], dict[str, int]]:
+    """The named maps with the maps they depend on, and every map's place in the
+    order of a run."""
+    maps = [definition(table_map) for table_map in maps_of(connection_set)]
+    needs = prerequisites(maps, read_schemas(connection_set, maps))
+    order = {name: place for place, name in enumerate(in_order(needs), 1)}
+    return with_prerequisites(names, needs), order
+
+
+def capture_tables(definitions: Sequence[Definition], side: Side) -> list[str]:
+    """Tables on `side` whose changes some map carries to the other side."""
+    direction = Direction.from_source(side)
+    return sorted(
+        {
+            table_map.table(side)
+            for table_map in definitions
+            if table_map.flows(direction)
+        }
+    )
+
+
+def prepare_capture(connection_set: ConnectionSet, maps: Sequence[TableMap]) -> None:
+    """Make sure both systems report changes of the maps' tables, and of those of the
+    maps that run already. Does nothing that is done already."""
+    if connection.in_atomic_block:
+        raise RuntimeError(
+            "prepare_capture must not run inside a transaction: creating a "
+            "replication slot would wait for it."
+        )
+    chosen = {table_map.pk for table_map in maps}
+    definitions = [
+        definition(table_map)
+        for table_map in maps_of(connection_set)
+        if table_map.pk in chosen or table_map.state != MapState.NOT_RUNNING
+    ]
+    for side in Side:
+        environment = connection_set.environment(side)
+        with naming(environment.name):
+            connector_for(environment).install(
+                connection_set.link_id, capture_tables(definitions, side)
+            )

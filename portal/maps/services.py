@@ -1,0 +1,387 @@
+"""What administrators do with maps: versions, run, pause, resume, stop."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from portal.activity import services as activity
+from portal.environments.models import ConnectionSet
+from portal.maps import conversion, preparation
+from portal.maps.models import Leg, MapState, MapVersion, TableMap
+from portal.maps.states import NEXT, Action, allowed_actions, is_done, refusal
+from portal.refusals import ActionForbidden, NotFound, Refusal
+from portal.runs.models import ACTIVE_RUN_STATES, InitialSyncRun, RunState
+from portal.sync.models import QueuedChange
+from syncengine.mapping.model import Direction, Side
+from syncengine.mapping.model import TableMap as Definition
+from syncengine.ports import LegMode
+
+if TYPE_CHECKING:
+    from portal.accounts.models import User
+
+__all__ = [
+    "Action",
+    "ActionResult",
+    "allowed_actions",
+    "bump_revision",
+    "create_map",
+    "create_version",
+    "pause",
+    "perform",
+    "resume",
+    "run",
+    "stop",
+]
+
+DEFAULT_MASTER = Side.DATAVERSE
+"""Who wins where both sides hold a key already (spec sync, "Master")."""
+
+
+@dataclass
+class ActionResult:
+    """What an action did. `unchanged` maps already were what was asked for;
+    `discarded` counts queued changes that a stop threw away."""
+
+    action: Action
+    correlation_id: str
+    changed: list[TableMap] = field(default_factory=list)
+    unchanged: list[TableMap] = field(default_factory=list)
+    discarded: int = 0
+
+
+@dataclass(frozen=True)
+class _RunOptions:
+    skip_initial_sync: bool = False
+    master: Side = DEFAULT_MASTER
+    order: dict[int, int] = field(default_factory=dict)
+
+
+def bump_revision(connection_set_ids: Sequence[int]) -> None:
+    """Tell the streams of these connection sets that something changed."""
+    ConnectionSet.objects.filter(pk__in=set(connection_set_ids)).update(
+        revision=F("revision") + 1
+    )
+
+
+@transaction.atomic
+def create_map(
+    connection_set: ConnectionSet, definition: Definition, *, user: User | None = None
+) -> TableMap:
+    """A new map with its first version, not running."""
+    if TableMap.objects.filter(
+        connection_set=connection_set, name=definition.name
+    ).exists():
+        raise Refusal(
+            f"{connection_set} already has a map {definition.name}.", code="duplicate"
+        )
+    table_map = TableMap.objects.create(
+        connection_set=connection_set,
+        name=definition.name,
+        state_changed_at=timezone.now(),
+    )
+    create_version(table_map, definition, user=user)
+    return table_map
+
+
+@transaction.atomic
+def create_version(
+    table_map: TableMap, definition: Definition, *, user: User | None = None
+) -> MapVersion:
+    """Write `definition` as a new version and make it the current one.
+
+    Refused while the map is anything but Not running, and when this publisher has
+    used the version number for this map before.
+    """
+    table_map = _lock([table_map.pk])[0]
+    if table_map.state != MapState.NOT_RUNNING:
+        raise ActionForbidden(
+            f"{table_map.name} is {table_map.get_state_display()}, so its definition "
+            "cannot change: stop it first."
+        )
+    if table_map.versions.filter(
+        publisher=definition.publisher, version=definition.version
+    ).exists():
+        raise Refusal(
+            f"{table_map.name} already has version {definition.version} of "
+            f"{definition.publisher or 'no publisher'}: raise the version.",
+            code="version_exists",
+        )
+    previous = table_map.version
+    version = conversion.from_engine(
+        table_map, definition, user_id=user.pk if user else None
+    )
+    table_map.version = version
+    table_map.save(update_fields=["version"])
+    activity.record(
+        "map.version",
+        f"{table_map.name}: version {version} is now current"
+        + (f" (was {previous})." if previous else "."),
+        user=user,
+        table_map=table_map,
+    )
+    bump_revision([table_map.connection_set_id])
+    return version
+
+
+def run(
+    maps: Sequence[TableMap | int],
+    *,
+    user: User | None = None,
+    skip_initial_sync: bool = False,
+    master: Side | str | None = None,
+    related: bool = False,
+) -> ActionResult:
+    """Run maps, with an initial sync unless it is skipped. `related` adds the maps
+    that theirs depend on. See `perform`."""
+    return perform(
+        Action.RUN,
+        maps,
+        user=user,
+        skip_initial_sync=skip_initial_sync,
+        master=master,
+        related=related,
+    )
+
+
+def pause(maps: Sequence[TableMap | int], *, user: User | None = None) -> ActionResult:
+    """From now on queue the maps' changes instead of writing them."""
+    return perform(Action.PAUSE, maps, user=user)
+
+
+def resume(maps: Sequence[TableMap | int], *, user: User | None = None) -> ActionResult:
+    """Write what was queued, then go on live."""
+    return perform(Action.RESUME, maps, user=user)
+
+
+def stop(maps: Sequence[TableMap | int], *, user: User | None = None) -> ActionResult:
+    """End the maps: running copies are cancelled, queued changes thrown away."""
+    return perform(Action.STOP, maps, user=user)
+
+
+def perform(
+    action: Action | str,
+    maps: Sequence[TableMap | int],
+    *,
+    user: User | None = None,
+    skip_initial_sync: bool = False,
+    master: Side | str | None = None,
+    related: bool = False,
+) -> ActionResult:
+    """Do `action` with all maps or, where one of them forbids it, with none.
+
+    Raises ActionForbidden naming each map whose state forbids it, ValidationRefused
+    with all findings (run), and Refusal when a system cannot be reached or prepared
+    (run). Maps that already are what is asked for are left as they are. To run, the
+    caller must not hold a transaction.
+    """
+    action = Action(action)
+    ids = list(dict.fromkeys(m.pk if isinstance(m, TableMap) else m for m in maps))
+    chosen = _present(ids)
+    options = _RunOptions()
+    versions: dict[int, int | None] = {}
+    if action is Action.RUN:
+        _refuse_forbidden(action, chosen)
+        chosen, order = _prepare(chosen, related=related)
+        options = _RunOptions(
+            skip_initial_sync, Side(master) if master else DEFAULT_MASTER, order
+        )
+        versions = {table_map.pk: table_map.version_id for table_map in chosen}
+    result = ActionResult(action, activity.new_correlation_id())
+    with transaction.atomic():
+        locked = _lock([table_map.pk for table_map in chosen])
+        _refuse_forbidden(action, locked)
+        for table_map in locked:
+            if is_done(action, table_map.state):
+                result.unchanged.append(table_map)
+                continue
+            if action is Action.RUN and (
+                versions[table_map.pk] != table_map.version_id
+            ):
+                raise Refusal(
+                    f"{table_map.name} got another version meanwhile: try again.",
+                    code="changed_meanwhile",
+                )
+            _apply(action, table_map, options, result, user)
+            result.changed.append(table_map)
+        bump_revision([table_map.connection_set_id for table_map in result.changed])
+    return result
+
+
+def _present(ids: Sequence[int]) -> list[TableMap]:
+    found = {
+        table_map.pk: table_map
+        for table_map in TableMap.objects.filter(pk__in=ids).select_related(
+            "connection_set"
+        )
+    }
+    missing = [str(pk) for pk in ids if pk not in found]
+    if missing:
+        raise NotFound(f"There is no map with id {', '.join(missing)}.")
+    return [found[pk] for pk in ids]
+
+
+def _lock(ids: Sequence[int]) -> list[TableMap]:
+    return list(
+        TableMap.objects.select_for_update(of=("self",))
+        .select_related("connection_set", "version")
+        .filter(pk__in=ids)
+        .order_by("pk")
+    )
+
+
+def _refuse_forbidden(action: Action, maps: Sequence[TableMap]) -> None:
+    reasons = [
+        reason
+        for table_map in maps
+        if (reason := refusal(action, table_map.name, table_map.state))
+    ]
+    if not reasons:
+        return
+    if len(maps) == 1:
+        raise ActionForbidden(reasons[0])
+    raise ActionForbidden(
+        f"None of the {len(maps)} maps was changed, because of {len(reasons)}.",
+        reasons=reasons,
+    )
+
+
+def _prepare(
+    chosen: list[TableMap], *, related: bool
+) -> tuple[list[TableMap], dict[int, int]]:
+    """Validate and install for maps that are to start; with `related`, add the maps
+    they depend on that do not run yet."""
+    by_set: dict[int, list[TableMap]] = defaultdict(list)
+    for table_map in chosen:
+        by_set[table_map.connection_set_id].append(table_map)
+    everything: list[TableMap] = []
+    places: dict[int, int] = {}
+    for maps in by_set.values():
+        connection_set = maps[0].connection_set
+        starting = [m for m in maps if not is_done(Action.RUN, m.state)]
+        if not starting:
+            everything += maps
+            continue
+        names, order = preparation.related(
+            connection_set, [table_map.name for table_map in starting]
+        )
+        siblings = {m.name: m for m in preparation.maps_of(connection_set)}
+        places |= {siblings[name].pk: place for name, place in order.items()}
+        if related:
+            present = {table_map.pk for table_map in maps}
+            added = [
+                siblings[name]
+                for name in names
+                if siblings[name].pk not in present
+                and siblings[name].state == MapState.NOT_RUNNING
+            ]
+            maps += added
+            starting += added
+        definitions = [
+            preparation.definition(siblings.get(table_map.name, table_map))
+            for table_map in starting
+        ]
+        schemas = preparation.read_schemas(connection_set, definitions)
+        preparation.refuse_invalid(connection_set, definitions, schemas)
+        preparation.prepare_capture(connection_set, starting)
+        everything += maps
+    return everything, places
+
+
+def _apply(
+    action: Action,
+    table_map: TableMap,
+    options: _RunOptions,
+    result: ActionResult,
+    user: User | None,
+) -> None:
+    old, new = table_map.state, NEXT[action]
+    details: dict[str, object] = {}
+    if action is Action.RUN:
+        if options.skip_initial_sync:
+            new = MapState.RUNNING
+            _set_legs(table_map, LegMode.LIVE)
+        else:
+            _set_legs(table_map, LegMode.QUEUE)
+            InitialSyncRun.objects.create(
+                table_map=table_map,
+                master=options.master.value,
+                requested_by=user,
+                correlation_id=result.correlation_id,
+            )
+            details["master"] = options.master.value
+        table_map.run_order = options.order.get(table_map.pk, table_map.run_order)
+    elif action is Action.PAUSE:
+        _set_legs(table_map, LegMode.QUEUE)
+    elif action is Action.RESUME:
+        _set_legs(table_map, LegMode.DRAIN)
+    else:
+        discarded = _discard(table_map)
+        result.discarded += discarded
+        details["discarded_changes"] = discarded
+    table_map.state = new
+    table_map.state_reason = ""
+    table_map.state_changed_at = timezone.now()
+    table_map.save(
+        update_fields=["state", "state_reason", "state_changed_at", "run_order"]
+    )
+    activity.record(
+        f"map.{action.value}",
+        _sentence(table_map, old, details),
+        user=user,
+        table_map=table_map,
+        old_state=old,
+        new_state=new,
+        correlation_id=result.correlation_id,
+        details=details,
+    )
+
+
+def _sentence(table_map: TableMap, old: str, details: dict[str, object]) -> str:
+    text = (
+        f"{table_map.name}: {MapState(old).label} to {MapState(table_map.state).label}"
+    )
+    if details.get("discarded_changes"):
+        text += f", {details['discarded_changes']} queued changes thrown away"
+    if "master" in details:
+        text += f", master {Side(str(details['master'])).value}"
+    return text + "."
+
+
+def _set_legs(table_map: TableMap, mode: LegMode) -> None:
+    """Give the flowing directions `mode`; a leg that starts anew forgets the queue of
+    its former life, one that goes on keeps what says where its queue ends."""
+    definition = preparation.definition(table_map)
+    for direction in Direction:
+        flows = definition.flows(direction)
+        values: dict[str, object] = {
+            "mode": (mode if flows else LegMode.OFF).value,
+            "fold": False,
+            "drain_after": "",
+        }
+        if table_map.state == MapState.NOT_RUNNING:
+            values["queued_through"] = ""
+        Leg.objects.update_or_create(
+            table_map=table_map, direction=direction.value, defaults=values
+        )
+
+
+def _discard(table_map: TableMap) -> int:
+    table_map.legs.update(
+        mode=LegMode.OFF.value, queued_through="", drain_after="", fold=False
+    )
+    InitialSyncRun.objects.filter(
+        table_map=table_map, state__in=ACTIVE_RUN_STATES
+    ).update(
+        state=RunState.CANCELLED,
+        message="Stopped by an administrator.",
+        finished_at=timezone.now(),
+    )
+    deleted, _ = QueuedChange.objects.filter(table_map=table_map).delete()
+    return deleted

@@ -1,0 +1,62 @@
+"""What services raise when they do not do what was asked: one sentence, one code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from syncengine.mapping.model import HealthFinding
+
+
+class Refusal(Exception):
+    """The service did nothing. `message` is a sentence for an administrator, `code`
+    is stable, `reasons` are further sentences, one a line."""
+
+    code = "refused"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, reasons: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+        self.reasons = tuple(reasons)
+
+    def __str__(self) -> str:
+        return "\n".join([self.message, *(f"  - {reason}" for reason in self.reasons)])
+
+
+class NotFound(Refusal):
+    """Something was named that does not exist."""
+
+    code = "not_found"
+
+
+class ActionForbidden(Refusal):
+    """The state of a map does not allow the action; nothing was changed."""
+
+    code = "action_forbidden"
+
+
+class ValidationRefused(Refusal):
+    """Maps do not fit their tables; `findings` says all that is wrong at once."""
+
+    code = "validation_failed"
+
+    def __init__(self, message: str, findings: Sequence[HealthFinding]) -> None:
+        super().__init__(
+            message,
+            reasons=[
+                f"{finding.code} {finding.place}: {finding.message} {finding.cure}".replace(
+                    " :", ":"
+                ).strip()
+                for finding in findings
+            ],
+        )
+        self.findings = tuple(findings)
+
+
+class ConfigurationRefused(Refusal):
+    """A configuration cannot be taken over as it is; nothing was changed."""
+
+    code = "configuration_refused"
