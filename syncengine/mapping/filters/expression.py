@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import TypeAlias
 
 from syncengine.mapping.schema import ColumnType
@@ -87,7 +87,7 @@ class ColumnRef:
     type: ColumnType | None = field(default=None, compare=False)
 
 
-class Wildcard(StrEnum):
+class Wildcard(Enum):
     """Places in a pattern that any text, or any one character, may take."""
 
     ANY_TEXT = "*"
