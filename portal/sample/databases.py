@@ -124,12 +124,8 @@ def _ensure_role(admin: psycopg.Connection[Any], role: str, password: str) -> No
             sql.SQL(verb), sql.Identifier(role), sql.Literal(password)
         )
     )
-    # A server before 16 gives its administrator no membership by itself, and only
-    # a member may hand a database over.
-    if not admin.execute(
-        "SELECT pg_has_role(current_user, %s, 'MEMBER')", [role]
-    ).fetchone() == (True,):
-        admin.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(role)))
+    # Only a member of the role may hand a database over to it.
+    admin.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(role)))
 
 
 def _ensure_database(admin: psycopg.Connection[Any], name: str, owner: str) -> None:
@@ -140,7 +136,6 @@ def _ensure_database(admin: psycopg.Connection[Any], name: str, owner: str) -> N
                 "CREATE DATABASE {} OWNER {} ENCODING 'UTF8' TEMPLATE template0"
             ).format(sql.Identifier(name), sql.Identifier(owner))
         )
-    # From 15 on the schema belongs to the database's owner; before, anyone creates.
 
 
 def _is_filled(owner: psycopg.Connection[Any], side: str) -> bool:
