@@ -44,16 +44,13 @@ class ValidationRefused(Refusal):
     code = "validation_failed"
 
     def __init__(self, message: str, findings: Sequence[HealthFinding]) -> None:
-        super().__init__(
-            message,
-            reasons=[
-                f"{finding.code} {finding.place}: {finding.message} {finding.cure}".replace(
-                    " :", ":"
-                ).strip()
-                for finding in findings
-            ],
-        )
+        super().__init__(message, reasons=[_line(finding) for finding in findings])
         self.findings = tuple(findings)
+
+
+def _line(finding: HealthFinding) -> str:
+    place = f" {finding.place}" if finding.place else ""
+    return f"{finding.code}{place}: {finding.message} {finding.cure}".strip()
 
 
 class ConfigurationRefused(Refusal):

@@ -1,0 +1,32 @@
+"""Connection strings as they may be shown, and their rotation."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+from portal.environments.models import Environment
+
+MASK = "•••"
+
+
+def masked_dsn(dsn: str) -> str:
+    """User, host and database of a connection string; nothing else of it."""
+    try:
+        parts = conninfo_to_dict(dsn)
+    except ProgrammingError:
+        return MASK
+    host = parts.get("host") or parts.get("hostaddr") or "local socket"
+    place = f"{host}:{parts['port']}" if parts.get("port") else str(host)
+    user = f"{parts['user']}:{MASK}@" if parts.get("user") else ""
+    return f"{user}{place}/{parts.get('dbname') or ''}"
+
+
+@transaction.atomic
+def rotate() -> int:
+    """Encrypt every stored secret anew with the first key; gives their number."""
+    environments = list(Environment.objects.select_for_update())
+    for environment in environments:
+        environment.save(update_fields=["dsn"])
+    return len(environments)
