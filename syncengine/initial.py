@@ -74,26 +74,11 @@ def read_request(leg: CompiledLeg, legal_entity: str | None = None) -> ReadReque
         table=leg.source.name,
         columns=leg.source_paths,
         lookups=leg.source_lookups,
-        key=_chunk_key(leg),
+        key=leg.source_key,
         predicate=leg.predicate_expression,
         company=leg.source_company,
         companies=source_companies(leg, legal_entity),
     )
-
-
-def _chunk_key(leg: CompiledLeg) -> tuple[str, ...]:
-    """Columns to cut the source table along: an index the database has, led by the
-    company where there is one, else the integration key."""
-    source = leg.source
-    company = leg.source_company
-    if company is not None:
-        for key in source.keys:
-            rest = [source.column(name) for name in key.columns[1:]]
-            if key.columns[0] == company.column and all(
-                column is not None and not column.nullable for column in rest
-            ):
-                return key.columns
-    return source.primary_key or leg.source_key
 
 
 def plan_leg(
