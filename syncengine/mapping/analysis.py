@@ -1,0 +1,505 @@
+"""What one direction of a map means on two real schemas, and all that is wrong with it.
+
+`analyse` never raises: it returns resolved lines, the key and every problem found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from syncengine.errors import EngineError, RecordError
+from syncengine.mapping import filters
+from syncengine.mapping.endpoints import Endpoint, SideSchema, side_schema
+from syncengine.mapping.filters import Expression
+from syncengine.mapping.model import (
+    ColumnMap,
+    Direction,
+    HealthFinding,
+    KeyPair,
+    LegalEntityPair,
+    Severity,
+    Side,
+    TableMap,
+)
+from syncengine.mapping.problems import Problems
+from syncengine.mapping.schema import EnvironmentSchema, TypeFamily
+from syncengine.mapping.types import compatible, parse_literal
+
+
+@dataclass(frozen=True)
+class Line:
+    """A column map that flows in this direction. `default` and `values` are
+    canonical texts; without a `source` the line is a constant."""
+
+    column_map: ColumnMap
+    source: Endpoint | None
+    target: Endpoint
+    default: str | None
+    values: dict[str, str] | None
+
+    @property
+    def missing_value_possible(self) -> bool:
+        """True when a null may reach a column that takes none."""
+        return (
+            self.source is not None
+            and self.source.nullable
+            and self.default is None
+            and not self.target.column.nullable
+        )
+
+
+@dataclass
+class Analysis:
+    """The resolved direction. Usable for a leg only when it has no errors."""
+
+    table_map: TableMap
+    direction: Direction
+    problems: Problems
+    source: SideSchema | None = None
+    target: SideSchema | None = None
+    company: tuple[Endpoint, Endpoint] | None = None
+    lines: list[Line] = field(default_factory=list)
+    key: list[Line] = field(default_factory=list)
+    predicate: Expression | None = None
+
+
+def analyse(
+    table_map: TableMap,
+    direction: Direction,
+    source: EnvironmentSchema,
+    target: EnvironmentSchema,
+) -> Analysis:
+    """Resolve one direction of a map."""
+    problems = Problems()
+    result = Analysis(table_map, direction, problems)
+    declared = table_map.lookups
+    for side, environment in ((direction.source, source), (direction.target, target)):
+        is_source = side is direction.source
+        found = side_schema(
+            side,
+            environment,
+            table_map.table(side),
+            declared,
+            problems,
+            is_source=is_source,
+        )
+        if is_source:
+            result.source = found
+        else:
+            result.target = found
+    own = _without_company_columns(result)
+    _check_pairs(own, problems)
+    lines = _lines(result, own)
+    _check_key(result, lines)
+    if result.source and result.target:
+        _resolve_company(result, result.source, result.target)
+        _check_targets(result, result.source, result.target, own)
+        _read_filter(result, result.source)
+    return result
+
+
+def _without_company_columns(result: Analysis) -> list[ColumnMap]:
+    """The column maps less those that map the company, which is noted."""
+    own = []
+    for column_map in result.table_map.columns:
+        mapped = [
+            path
+            for schema in (result.source, result.target)
+            if schema and (rule := schema.company)
+            if (path := column_map.on(schema.side))
+            if path.partition(".")[0].casefold() == rule.column.casefold()
+        ]
+        if not mapped:
+            own.append(column_map)
+            continue
+        result.problems.add(
+            "DIPV1002",
+            f"{mapped[0]} is the company of the row, which is part of every key by "
+            "itself.",
+            place=mapped[0],
+            cure="Remove this line; linked legal entities are translated without it.",
+            subject=("company-column", str(column_map.finops), str(mapped[0])),
+        )
+    return own
+
+
+def _check_pairs(columns: Sequence[ColumnMap], problems: Problems) -> None:
+    seen: set[tuple[str, str]] = set()
+    for column_map in columns:
+        if column_map.finops is None or column_map.dataverse is None:
+            continue
+        pair = (column_map.finops.casefold(), column_map.dataverse.casefold())
+        if pair in seen:
+            problems.add(
+                "DIPV1029",
+                f"{column_map.finops} and {column_map.dataverse} are mapped to each "
+                "other more than once.",
+                place=column_map.finops,
+                cure="Remove the second line; one line can flow both ways.",
+                subject=("pair", *pair),
+            )
+        seen.add(pair)
+
+
+def _lines(
+    result: Analysis, columns: Sequence[ColumnMap]
+) -> list[tuple[ColumnMap, Line | None]]:
+    """Every column map with its line; None where it does not flow or is faulty."""
+    return [
+        (
+            column_map,
+            _line(result, column_map)
+            if column_map.type.flows(result.direction)
+            else None,
+        )
+        for column_map in columns
+    ]
+
+
+def _line(result: Analysis, column_map: ColumnMap) -> Line | None:
+    direction, problems = result.direction, result.problems
+    source_path = column_map.on(direction.source)
+    target_path = column_map.on(direction.target)
+    if target_path is None:
+        problems.add(
+            "DIPV1024",
+            f"The line of {source_path or 'none'} has no destination column.",
+            place=source_path or result.table_map.name,
+            cure="Choose a destination column, or turn the line the other way.",
+        )
+    target = (
+        result.target.resolve(target_path, problems)
+        if result.target and target_path
+        else None
+    )
+    if source_path is None and column_map.default is None:
+        required = target is not None and target.column.required
+        problems.add(
+            "DIPV1031" if required else "DIPV1021",
+            f"The destination column {target_path or 'none'} has neither a source "
+            "column nor a default value.",
+            place=target_path or result.table_map.name,
+            cure="Choose a source column or give a default.",
+        )
+    source = (
+        result.source.resolve(source_path, problems)
+        if result.source and source_path
+        else None
+    )
+    if target is None or (source is None and source_path is not None):
+        return None
+    if source is None and column_map.default is None:
+        return None
+    return _transform(result, column_map, source, target)
+
+
+def _transform(
+    result: Analysis, column_map: ColumnMap, source: Endpoint | None, target: Endpoint
+) -> Line | None:
+    """The line with its default and value map read as canonical texts."""
+    problems = result.problems
+    default = column_map.default
+    if not target.column.writable:
+        problems.add(
+            "DIPV1011",
+            f"The destination column {target.path} is read-only.",
+            place=target.path,
+            cure="Remove the line or let it flow the other way only.",
+        )
+    sound = True
+    if default is not None:
+        try:
+            default = parse_literal(default, target.value_type)
+        except RecordError as error:
+            _mismatch(
+                problems, target.path, f"The default does not fit: {error}", "default"
+            )
+            sound = False
+    values = None
+    if source is not None and column_map.values is not None:
+        values = _values(result, column_map, source, target)
+        sound = sound and values is not None
+    elif source is not None and not compatible(source.value_type, target.value_type):
+        _mismatch(
+            problems,
+            target.path,
+            f"{source.path} ({source.value_type.name}) cannot be carried into "
+            f"{target.path} ({target.value_type.name}).",
+            "types",
+        )
+        sound = False
+    if not sound:
+        return None
+    line = Line(column_map, source, target, default, values)
+    _warn(result, line)
+    return line
+
+
+def _mismatch(problems: Problems, place: str, message: str, what: str) -> None:
+    problems.add(
+        "DIPV1030",
+        message,
+        place=place,
+        cure="Change the column, its type, or the transform.",
+        subject=("DIPV1030", place.casefold(), what, message[:80]),
+    )
+
+
+def _values(
+    result: Analysis, column_map: ColumnMap, source: Endpoint, target: Endpoint
+) -> dict[str, str] | None:
+    """The value map of this direction; the first pair wins where one value has two.
+
+    None after noting values that their columns cannot hold.
+    """
+    values: dict[str, str] = {}
+    sound = True
+    both_ways = all(column_map.type.flows(direction) for direction in Direction)
+    for pair in column_map.values or ():
+        texts = []
+        for side, end in (
+            (result.direction.source, source),
+            (result.direction.target, target),
+        ):
+            text = pair[0] if side is Side.FINOPS else pair[1]
+            try:
+                texts.append(parse_literal(text, end.value_type))
+            except RecordError as error:
+                message = f"The value map does not fit {end.path}: {error}"
+                _mismatch(result.problems, end.path, message, "values")
+                sound = False
+        if len(texts) < 2:
+            continue
+        given, mapped = texts
+        if values.setdefault(given, mapped) != mapped:
+            way = "Read backwards, the" if both_ways else "The"
+            result.problems.add(
+                "VMAP100",
+                f"{way} value map of {source.path} is ambiguous: {given} stands for "
+                f"{values[given]} and {mapped}; the first is used.",
+                place=source.path,
+                cure="Keep one pair for each value, or let the column flow one way.",
+                subject=("VMAP100", source.path, given),
+                severity=Severity.WARNING,
+            )
+    return values if sound else None
+
+
+def _warn(result: Analysis, line: Line) -> None:
+    """Note what may fail for some records only."""
+    source, target = line.source, line.target
+    if source is None:
+        return
+    if line.missing_value_possible and target.column.required:
+        result.problems.add(
+            "DIPV1031",
+            f"{target.path} must have a value, but {source.path} may be empty; such "
+            "records will fail.",
+            place=target.path,
+            cure="Give the line a default.",
+            severity=Severity.WARNING,
+        )
+    have, want = source.value_type, target.value_type
+    if (
+        line.values is None
+        and have.family is want.family is TypeFamily.DECIMAL
+        and want.precision is not None
+        and (have.precision is None or (have.scale or 0) > (want.scale or 0))
+    ):
+        result.problems.add(
+            "PRECISION_MISMATCH",
+            f"{source.path} has more decimals ({have.name}) than {target.path} "
+            f"({want.name}); values that use them will fail.",
+            place=target.path,
+            cure="Give both columns the same number of decimals.",
+            severity=Severity.WARNING,
+        )
+    lookup, schema = target.lookup, result.target
+    table = schema.environment.table(lookup.table) if schema and lookup else None
+    if lookup and table:
+        columns = {lookup.key} | ({lookup.company.column} if lookup.company else set())
+        if not table.is_unique(frozenset(columns)):
+            result.problems.add(
+                "VMAP101",
+                f"{lookup.path} may find several rows: no key of {lookup.table} makes "
+                f"{lookup.key} unique.",
+                place=lookup.path,
+                cure=f"Create a unique key on {', '.join(sorted(columns))}.",
+                severity=Severity.WARNING,
+            )
+
+
+def _check_key(
+    result: Analysis, lines: Sequence[tuple[ColumnMap, Line | None]]
+) -> None:
+    table_map, problems = result.table_map, result.problems
+    if not table_map.key:
+        problems.add(
+            "DIPV1003",
+            f"Map {table_map.name} has no integration key.",
+            place=table_map.dataverse_table,
+            cure="Choose the columns that identify a record on both sides.",
+        )
+    two_way = all(table_map.flows(direction) for direction in Direction)
+    for pair in table_map.key:
+        found = next((entry for entry in lines if _is_pair(entry[0], pair)), None)
+        if found is None:
+            problems.add(
+                "DIPV1014",
+                f"The key column pair {pair.finops} / {pair.dataverse} is not mapped.",
+                place=pair.dataverse,
+                cure="Map both columns to each other.",
+            )
+            continue
+        column_map, line = found
+        ways = [column_map.type.flows(direction) for direction in Direction]
+        if two_way and not all(ways):
+            problems.add(
+                "DIPV1004",
+                f"The key column {pair.dataverse} flows one way only, but the map "
+                "flows both ways.",
+                place=pair.dataverse,
+                cure="Let the key column flow both ways.",
+            )
+        elif not column_map.type.flows(result.direction):
+            problems.add(
+                "DIPV1014",
+                f"The key column {pair.dataverse} does not flow in the direction of "
+                "the map.",
+                place=pair.dataverse,
+                cure="Let the key column flow the way the map does.",
+            )
+        elif line is not None:
+            result.key.append(line)
+    result.lines = [line for _, line in lines if line is not None]
+
+
+def _is_pair(column_map: ColumnMap, pair: KeyPair) -> bool:
+    return all(
+        (column_map.on(side) or "").casefold() == pair.on(side).casefold()
+        for side in Side
+    )
+
+
+def _resolve_company(result: Analysis, source: SideSchema, target: SideSchema) -> None:
+    if (source.company is None) != (target.company is None):
+        owner, other = (source, target) if source.company else (target, source)
+        result.problems.add(
+            "DIPV1002",
+            f"{owner.table.name} belongs to single companies, {other.table.name} is "
+            "shared by all.",
+            place=result.table_map.table(owner.side),
+            cure="Map tables of the same kind: both by company or both shared.",
+            subject=("company-mix",),
+        )
+        return
+    ends = [side.company_endpoint(result.problems) for side in (source, target)]
+    if ends[0] and ends[1]:
+        result.company = (ends[0], ends[1])
+
+
+def _check_targets(
+    result: Analysis,
+    source: SideSchema,
+    target: SideSchema,
+    columns: Sequence[ColumnMap],
+) -> None:
+    """Columns used twice, and mandatory columns nobody fills."""
+    problems = result.problems
+    flowing = [c for c in columns if c.type.flows(result.direction)]
+    for schema, code in ((target, "DIPV1026"), (source, "DIPV1023")):
+        seen: dict[str, str | None] = {}
+        for column_map in flowing:
+            backwards = column_map.type.flows(result.direction.reverse)
+            path = column_map.on(schema.side)
+            other = column_map.on(schema.side.other)
+            if path is None or (schema.is_source and (not backwards or other is None)):
+                continue
+            name = path.partition(".")[0].casefold()
+            partner = other.casefold() if other else None
+            if name in seen and (partner is None or seen[name] != partner):
+                problems.add(
+                    code,
+                    f"The {schema.word} column {path} is mapped more than once.",
+                    place=path,
+                    cure="Keep one line for the column.",
+                    subject=("twice", schema.side, name),
+                )
+            seen.setdefault(name, partner)
+    named = {
+        path.partition(".")[0].casefold()
+        for column_map in flowing
+        if (path := column_map.on(result.direction.target))
+    }
+    if rule := target.company:
+        named.add(rule.column.casefold())
+    for column in target.table.columns:
+        if column.required and column.writable and column.name.casefold() not in named:
+            problems.add(
+                "DIPV1010",
+                f"The mandatory destination column {column.name} is not mapped.",
+                place=column.name,
+                cure="Map it, or write a constant into it.",
+            )
+
+
+def _read_filter(result: Analysis, source: SideSchema) -> None:
+    text = result.table_map.filter(source.side)
+    try:
+        expression = filters.parse_filter(source.side, text)
+        if expression is not None:
+            result.predicate = filters.bind_types(expression, source.table, text)
+    except EngineError as error:
+        result.problems.add(
+            "900" if source.side is Side.FINOPS else "DIPV1012",
+            error.message,
+            place=source.table.name,
+            cure="Correct the filter.",
+            subject=("filter", source.side),
+        )
+
+
+def key_findings(result: Analysis) -> list[HealthFinding]:
+    """Whether the target's own keys support the integration key (spec sync 12.1)."""
+    found: list[HealthFinding] = []
+    target = result.target
+    if target is None or not result.key or result.problems.errors:
+        return found
+    names = [line.target.column.name for line in result.key]
+    if result.company:
+        names.insert(0, result.company[1].column.name)
+    if not target.table.is_unique(frozenset(names)):
+        found.append(
+            HealthFinding(
+                "5100",
+                Severity.ERROR,
+                f"No unique key of {target.table.name} consists of {', '.join(names)}.",
+                target.table.name,
+                "Create a unique key on these columns, or choose another integration "
+                "key.",
+            )
+        )
+    for line in result.key:
+        if line.target.column.nullable:
+            dataverse = target.side is Side.DATAVERSE
+            found.append(
+                HealthFinding(
+                    "5200" if dataverse else "2000",
+                    Severity.WARNING,
+                    f"The key column {line.target.column.name} of {target.table.name} "
+                    "may be empty.",
+                    line.target.path,
+                    "Make the column mandatory.",
+                )
+            )
+    return found
+
+
+def companies(
+    legal_entities: Sequence[LegalEntityPair], direction: Direction
+) -> dict[str, str]:
+    """Linked company codes, source -> target."""
+    return {
+        pair.on(direction.source): pair.on(direction.target) for pair in legal_entities
+    }

@@ -1,0 +1,191 @@
+"""Compile a map for one direction on two real schemas, or say all that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from syncengine.errors import RecordError
+from syncengine.mapping import filters
+from syncengine.mapping.analysis import (
+    Analysis,
+    Line,
+    analyse,
+    companies,
+    key_findings,
+)
+from syncengine.mapping.compiled import CompiledLeg, Slot
+from syncengine.mapping.endpoints import Endpoint, SideSchema
+from syncengine.mapping.model import (
+    Direction,
+    HealthFinding,
+    LegalEntityPair,
+    Side,
+    TableMap,
+)
+from syncengine.mapping.numbers import shown
+from syncengine.mapping.problems import CompilationError, Problems
+from syncengine.mapping.rows import Binder, Plan, ValueTable
+from syncengine.mapping.schema import EnvironmentSchema
+from syncengine.mapping.types import Conversion, converter, is_padded
+
+__all__ = ["CompilationError", "compile_leg", "validate"]
+
+
+def compile_leg(
+    table_map: TableMap,
+    direction: Direction,
+    source: EnvironmentSchema,
+    target: EnvironmentSchema,
+    legal_entities: Sequence[LegalEntityPair],
+) -> CompiledLeg:
+    """The leg of `table_map` in `direction`, ready to run.
+
+    Raises CompilationError with every error found; warnings do not keep a map from
+    running and are reported by `validate`.
+    """
+    analysis = analyse(table_map, direction, source, target)
+    if analysis.source is None or analysis.target is None or analysis.problems.errors:
+        raise CompilationError(table_map.name, analysis.problems.errors)
+    linked = companies(legal_entities, direction)
+    return _assemble(analysis, analysis.source, analysis.target, linked)
+
+
+def validate(
+    table_map: TableMap,
+    source_env: EnvironmentSchema,
+    target_env: EnvironmentSchema,
+    legal_entities: Sequence[LegalEntityPair] = (),
+) -> list[HealthFinding]:
+    """Everything wrong or notable in both directions the map flows in.
+
+    `source_env` is the finance and operations environment, `target_env` Dataverse.
+    A mistake seen from both directions is reported once.
+    """
+    environments = {Side.FINOPS: source_env, Side.DATAVERSE: target_env}
+    flowing = [d for d in Direction if table_map.flows(d)]
+    problems = Problems()
+    keys: list[HealthFinding] = []
+    for direction in flowing or [Direction.FINOPS_TO_DATAVERSE]:
+        analysis = analyse(
+            table_map,
+            direction,
+            environments[direction.source],
+            environments[direction.target],
+        )
+        problems.merge(analysis.problems)
+        keys.extend(key_findings(analysis))
+    return [*problems.all, *keys]
+
+
+def _assemble(
+    analysis: Analysis,
+    source: SideSchema,
+    target: SideSchema,
+    linked: Mapping[str, str],
+) -> CompiledLeg:
+    company = analysis.company
+    codes = _Companies(linked)
+    slots: list[Slot] = []
+    plans: list[Plan] = []
+    if company:
+        slots.append(_slot(company[1], company[0]))
+        plans.append(_company_plan(company, codes))
+    for line in analysis.lines:
+        slots.append(_slot(line.target, line.source))
+        plans.append(_plan(line))
+    first = len(slots) - len(analysis.lines)
+    key = [first + analysis.lines.index(line) for line in analysis.key]
+    if company:
+        key.insert(0, 0)
+    ends = [*(company[:1] if company else ()), *_sources(analysis.lines)]
+    paths = [end.path for end in ends]
+    lookups = {end.path: end.lookup for end in ends if end.lookup}
+    predicate = analysis.predicate
+    if predicate is not None:
+        paths.extend(filters.columns(predicate))
+    binder = Binder(
+        plans,
+        key,
+        codes,
+        0 if company else None,
+        partial(filters.compile_predicate, predicate) if predicate else None,
+    )
+    leg = CompiledLeg(
+        table_map=analysis.table_map,
+        direction=analysis.direction,
+        source=source.table,
+        target=target.table,
+        slots=tuple(slots),
+        key=tuple(key),
+        company=0 if company else None,
+        source_paths=tuple(dict.fromkeys(paths)),
+        source_key=tuple(path for i in key if (path := plans[i].source)),
+        source_lookups=tuple(lookups.values()),
+        source_company=source.company if company else None,
+        companies=dict(linked) if company else {},
+        predicate_expression=predicate,
+        constants=frozenset(i for i, plan in enumerate(plans) if plan.source is None),
+        bind=binder,
+    )
+    binder.leg = leg
+    return leg
+
+
+def _sources(lines: Sequence[Line]) -> list[Endpoint]:
+    return [line.source for line in lines if line.source is not None]
+
+
+def _slot(target: Endpoint, source: Endpoint | None) -> Slot:
+    return Slot(
+        column=target.column.name,
+        type=target.column.type,
+        nullable=target.column.nullable,
+        lookup=target.lookup,
+        source=source.column.name if source else None,
+    )
+
+
+def _plan(line: Line) -> Plan:
+    source, target = line.source, line.target
+    convert: Conversion | Mapping[str, str] | None = None
+    if source is not None and line.values is not None:
+        convert = ValueTable(line.values, source.value_type)
+    elif source is not None:
+        convert = converter(source.value_type, target.value_type)
+    return Plan(
+        target=target.path,
+        source=source.path if source else None,
+        lookup=source.lookup if source else None,
+        convert=convert,
+        default=line.default,
+        may_be_null=source is not None and source.nullable,
+        required=not target.column.nullable,
+    )
+
+
+class _Companies(dict[str, str]):
+    """Linked company codes; any other code is refused."""
+
+    def __missing__(self, code: str) -> str:
+        raise RecordError(
+            f"The value {shown(code)} is not a linked legal entity.",
+            code="company_not_linked",
+            value=code,
+        )
+
+
+def _company_plan(ends: tuple[Endpoint, Endpoint], codes: _Companies) -> Plan:
+    source, target = ends
+    if is_padded(source.value_type):
+        width = source.value_type.max_length or 0
+        codes.update({code.ljust(width): linked for code, linked in codes.items()})
+    return Plan(
+        target=target.path,
+        source=source.path,
+        lookup=source.lookup,
+        convert=codes,
+        default=None,
+        may_be_null=source.nullable,
+        required=True,
+    )

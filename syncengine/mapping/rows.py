@@ -1,0 +1,338 @@
+"""Row functions: Python source generated once for each layout, nothing interpreted
+per row.
+
+The generated text contains only indexes and names of our own; every value reaches it
+through the namespace. When a row fails, its columns are evaluated one by one to name
+the one to blame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NoReturn
+
+from syncengine.errors import EngineError, RecordError
+from syncengine.mapping.compiled import BoundLeg, CompiledLeg, Lookup, Resolved, Row
+from syncengine.mapping.numbers import shown
+from syncengine.mapping.schema import ColumnType, TableSchema
+from syncengine.mapping.types import Conversion, equal
+
+_REMEMBERED = 10_000
+Predicate = Callable[[Row], bool]
+MakePredicate = Callable[[tuple[str, ...], TableSchema], Predicate]
+
+
+class ValueTable(dict[str, str]):
+    """A value map over canonical texts: exact, else the same value spelled otherwise
+    (case, trailing zeros), else RecordError `value_not_in_map`."""
+
+    def __init__(self, values: Mapping[str, str], type_: ColumnType) -> None:
+        super().__init__(values)
+        self._declared = dict(values)
+        self._type = type_
+        self._folded: dict[str, str] = {}
+        for key, value in values.items():
+            self._folded.setdefault(key.strip().casefold(), value)
+
+    def __missing__(self, key: str) -> str:
+        found = self._folded.get(key.strip().casefold())
+        if found is None:
+            for known, value in self._declared.items():
+                if equal(self._type, known, key):
+                    found = value
+                    break
+        if found is None:
+            raise RecordError(
+                f"The value {shown(key)} is not in the value map.",
+                code="value_not_in_map",
+                value=key,
+            )
+        if len(self) < _REMEMBERED:
+            self[key] = found
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one slot gets its value. `source` and `lookup` say where from (a constant
+    has none); `convert` is a conversion or a table of values; `may_be_null` whether
+    the source can be null, `required` whether the target refuses null."""
+
+    target: str
+    source: str | None
+    lookup: Lookup | None
+    convert: Conversion | Mapping[str, str] | None
+    default: str | None
+    may_be_null: bool
+    required: bool
+
+
+class Binder:
+    """Binds one leg to row layouts; bindings are cached."""
+
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        key: Sequence[int],
+        companies: Mapping[str, str],
+        company: int | None,
+        make_predicate: MakePredicate | None,
+    ) -> None:
+        self._plans = tuple(plans)
+        self._key = tuple(key)
+        self._companies = companies
+        self._company = company
+        self._make_predicate = make_predicate
+        self._bound: dict[tuple[str, ...], BoundLeg] = {}
+        self.leg: CompiledLeg | None = None
+
+    def __call__(self, columns: tuple[str, ...]) -> BoundLeg:
+        """The leg on this layout."""
+        bound = self._bound.get(columns)
+        if bound is None:
+            bound = self._bound[columns] = self._bind(columns)
+        return bound
+
+    def _bind(self, columns: tuple[str, ...]) -> BoundLeg:
+        leg = self.leg
+        if leg is None:
+            raise EngineError("The leg is not compiled yet.")
+        layout = _Layout(columns, leg)
+        writer = _Writer(layout)
+        values = [writer.value(plan) for plan in self._plans]
+        keys = [layout.access(plan.source, plan.lookup) for plan in self._key_plans()]
+        row = writer.function(_tuple(values), self._plans, values)
+        key = writer.function(
+            _tuple([values[i] for i in self._key]),
+            self._key_plans(),
+            [values[i] for i in self._key],
+        )
+        source_key = writer.function(
+            _tuple([key.lenient for key in keys]), self._key_plans(), None
+        )
+        linked = "True"
+        if self._company is not None:
+            plan = self._plans[self._company]
+            place = layout.access(plan.source, plan.lookup)
+            linked = f"{place.lenient} in {writer.name(self._companies)}"
+        scope = linked
+        if self._make_predicate is not None:
+            predicate = self._make_predicate(columns, leg.source)
+            scope = f"{linked} and {writer.name(predicate)}(r)"
+        return BoundLeg(
+            leg=leg,
+            columns=columns,
+            in_scope=writer.function(scope, (), None),
+            company_linked=writer.function(linked, (), None),
+            map=row,
+            key=key,
+            source_key=source_key,
+            references=layout.references,
+        )
+
+    def _key_plans(self) -> tuple[Plan, ...]:
+        return tuple(self._plans[i] for i in self._key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a layout has a value: the expression that must find it, one that gives
+    None for a dangling reference, and what to look at when it fails."""
+
+    text: str
+    lenient: str
+    index: int
+    resolved: int | None
+
+
+class _Layout:
+    """Where the paths of a leg are in rows of one layout."""
+
+    def __init__(self, columns: tuple[str, ...], leg: CompiledLeg) -> None:
+        self._leg = leg
+        self._index = {name: i for i, name in enumerate(columns)}
+        self._lookups = {lookup.path: i for i, lookup in enumerate(leg.source_lookups)}
+        lacking = [
+            lookup.column if lookup else path
+            for path in leg.source_paths
+            if path not in self._index
+            and (
+                (lookup := self._lookup(path)) is None
+                or lookup.column not in self._index
+            )
+        ]
+        if lacking:
+            raise EngineError(
+                f"Table {leg.source.name} no longer has the column "
+                f"{', '.join(dict.fromkeys(lacking))} that map {leg.table_map.name} "
+                "reads. Refresh the tables and correct the map.",
+                code="schema_changed",
+                details={"table": leg.source.name, "columns": lacking},
+            )
+        self.references = tuple(
+            None if lookup.path in self._index else self._index[lookup.column]
+            for lookup in leg.source_lookups
+        )
+
+    def _lookup(self, path: str) -> Lookup | None:
+        number = self._lookups.get(path)
+        return None if number is None else self._leg.source_lookups[number]
+
+    def access(self, path: str | None, lookup: Lookup | None) -> _Place:
+        """The place of a source path."""
+        if path is None:
+            return _Place("None", "None", -1, None)
+        index = self._index.get(path)
+        if index is not None or lookup is None:
+            index = self._index[path]
+            return _Place(f"r[{index}]", f"r[{index}]", index, None)
+        number = self._lookups[path]
+        index = self._index[lookup.column]
+        reference = f"(None if r[{index}] is None else s[{number}][r[{index}]])"
+        lenient = f"(None if r[{index}] is None else s[{number}].get(r[{index}]))"
+        return _Place(reference, lenient, index, number)
+
+
+class _Writer:
+    """Writes expressions and compiles them in one namespace."""
+
+    def __init__(self, layout: _Layout) -> None:
+        self._layout = layout
+        self._namespace: dict[str, Any] = {"__builtins__": {"Exception": Exception}}
+
+    def name(self, value: object) -> str:
+        """A name of our own for `value` in generated code."""
+        name = f"v{len(self._namespace)}"
+        self._namespace[name] = value
+        return name
+
+    def value(self, plan: Plan) -> str:
+        """The expression for one slot."""
+        if plan.source is None:
+            return self.name(plan.default)
+        place = self._layout.access(plan.source, plan.lookup)
+        when_null = "None"
+        if plan.default is not None:
+            when_null = self.name(plan.default)
+        elif plan.required:
+            when_null = f"{self.name(_required)}()"
+        nullable = plan.may_be_null or place.resolved is not None
+        if plan.convert is None:
+            if not nullable or when_null == "None":
+                return place.text
+            return f"({when_null} if (x := {place.text}) is None else x)"
+        convert = self.name(plan.convert)
+        convert += "[{}]" if isinstance(plan.convert, Mapping) else "({})"
+        if not nullable:
+            return convert.format(place.text)
+        converted = convert.format("x")
+        return f"({when_null} if (x := {place.text}) is None else {converted})"
+
+    def function(
+        self, expression: str, plans: Sequence[Plan], values: Sequence[str] | None
+    ) -> Callable[[Row, Resolved], Any]:
+        """A function of row and resolved lookups. With `plans` and their `values`,
+        a failure is explained by naming the column."""
+        body = f"return {expression}"
+        if plans and values is not None:
+            explain = self.name(self._explainer(plans, values))
+            body = f"try:\n  {body}\n except Exception:\n  {explain}(r, s)\n  raise"
+        made: dict[str, Callable[[Row, Resolved], Any]] = {}
+        # Our own text: indexes and generated names only.
+        code = compile(f"def row_function(r, s):\n {body}\n", "<map>", "exec")
+        exec(code, self._namespace, made)  # noqa: S102
+        return made["row_function"]
+
+    def _explainer(
+        self, plans: Sequence[Plan], values: Sequence[str]
+    ) -> Callable[[Row, Resolved], None]:
+        """What raises the RecordError for the first column that fails on a row."""
+
+        @cache
+        def steps() -> list[tuple[Plan, _Place, Callable[[Row, Resolved], Any]]]:
+            return [
+                (
+                    plan,
+                    self._layout.access(plan.source, plan.lookup),
+                    self.function(value, (), None),
+                )
+                for plan, value in zip(plans, values, strict=True)
+            ]
+
+        def explain(row: Row, resolved: Resolved) -> None:
+            for plan, place, evaluate in steps():
+                if place.resolved is not None:
+                    reference = row[place.index]
+                    if reference is not None and not _has(
+                        resolved[place.resolved], reference
+                    ):
+                        _not_found(plan, reference)
+                try:
+                    evaluate(row, resolved)
+                except Exception as error:
+                    _blame(plan, error, row[place.index] if place.index >= 0 else None)
+
+        return explain
+
+
+def _tuple(expressions: Sequence[str]) -> str:
+    return f"({', '.join(expressions)}{',' if len(expressions) == 1 else ''})"
+
+
+def _has(resolved: Mapping[str, str | None], reference: str) -> bool:
+    try:
+        resolved[reference]
+    except KeyError:
+        return False
+    return True
+
+
+def _required() -> NoReturn:
+    raise RecordError("A value is required here.", code="required_value_missing")
+
+
+def _not_found(plan: Plan, reference: str) -> NoReturn:
+    lookup = plan.lookup
+    table = lookup.table if lookup else "the referenced table"
+    raise RecordError(
+        f"Column {plan.target}: {plan.source} refers to {shown(reference)}, which is "
+        f"not in {table}.",
+        code="source_lookup_not_found",
+        column=plan.target,
+        value=reference,
+        details={"path": plan.source, "source_column": plan.source},
+    ) from None
+
+
+def _blame(plan: Plan, error: Exception, value: str | None) -> NoReturn:
+    """Raise what `error` means for the column of `plan`."""
+    origin = f", from {plan.source}" if plan.source else ""
+    details = {"source_column": plan.source}
+    missing = value is None and not isinstance(error, RecordError)
+    if missing or getattr(error, "code", "") == "required_value_missing":
+        raise RecordError(
+            f"Column {plan.target} must have a value, but {plan.source} is empty and "
+            "there is no default.",
+            code="required_value_missing",
+            column=plan.target,
+            details=details,
+        ) from None
+    if isinstance(error, RecordError):
+        sentence = error.message[:1].lower() + error.message[1:]
+        raise RecordError(
+            f"Column {plan.target}{origin}: {sentence}",
+            code=error.code,
+            column=plan.target,
+            value=error.value,
+            details=details,
+        ) from None
+    raise RecordError(
+        f"Column {plan.target}{origin}: the value {shown(str(value))} cannot be "
+        f"converted ({type(error).__name__}).",
+        code="conversion_failed",
+        column=plan.target,
+        value=value,
+        details=details,
+    ) from error
