@@ -98,6 +98,7 @@ INSTALLED_APPS = [
     "csp",
     "django_htmx",
     "django_structlog",
+    "portal",
     "portal.accounts",
     "portal.environments",
     "portal.maps",
@@ -174,7 +175,6 @@ USE_TZ = True
 # Static files: served by the web process itself, straight from where they lie
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
-STATICFILES_DIRS = [BASE_DIR / "portal" / "static"]
 WHITENOISE_USE_FINDERS = True
 
 # Security

@@ -1,0 +1,134 @@
+"""Reads that need more than one query: finding maps by name, the status document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, QuerySet
+from django.utils import timezone
+
+from portal.environments.models import ConnectionSet, Stream, StreamState
+from portal.errors.models import OPEN_ERROR_STATES, SyncError
+from portal.maps.models import MapState, TableMap
+from portal.refusals import NotFound, Refusal
+from portal.sync.models import QueuedChange
+
+STALE_AFTER = timedelta(seconds=15)
+"""A stream reports every second; silent for so long, nobody runs it."""
+
+_WORST_FIRST = (
+    StreamState.DOWN,
+    StreamState.RETRYING,
+    StreamState.STARTING,
+    StreamState.STOPPED,
+)
+
+
+def find_map(name: str) -> TableMap:
+    """The map `name`, or `connection_set/name` where several sets have one."""
+    maps = TableMap.objects.select_related("connection_set", "version__table_map")
+    found = list(maps.filter(name=name))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(f"{m.connection_set.name}/{m.name}" for m in found)
+        raise Refusal(
+            f"{name} is the name of several maps: say which of {names}.",
+            code="ambiguous",
+        )
+    set_name, slash, map_name = name.partition("/")
+    if slash:
+        exact = maps.filter(connection_set__name=set_name, name=map_name).first()
+        if exact is not None:
+            return exact
+    known = TableMap.objects.order_by("name").values_list("name", flat=True)[:20]
+    hint = f" The maps are: {', '.join(known)}." if known else " There are no maps yet."
+    raise NotFound(f"There is no map {name}.{hint}")
+
+
+def find_maps(names: Iterable[str]) -> list[TableMap]:
+    """The maps of these names, each once, in the order given."""
+    return list({found.pk: found for found in map(find_map, names)}.values())
+
+
+def counts_by_map(
+    rows: QuerySet[Any], maps: Sequence[TableMap] | None = None
+) -> dict[int, int]:
+    """How many of `rows` each map has."""
+    if maps is not None:
+        rows = rows.filter(table_map__in=maps)
+    return dict(rows.order_by().values_list("table_map").annotate(number=Count("pk")))
+
+
+def open_errors(maps: Sequence[TableMap] | None = None) -> dict[int, int]:
+    """Open errors by map id."""
+    return counts_by_map(SyncError.objects.filter(state__in=OPEN_ERROR_STATES), maps)
+
+
+def queued_changes(maps: Sequence[TableMap] | None = None) -> dict[int, int]:
+    """Queued changes by map id."""
+    return counts_by_map(QueuedChange.objects.all(), maps)
+
+
+def stream_state(stream: Stream, now: datetime) -> StreamState:
+    """The state a stream is really in: one that fell silent is down."""
+    state = StreamState(stream.state)
+    if state in (StreamState.STOPPED, StreamState.DOWN):
+        return state
+    if stream.heartbeat_at is None:
+        return StreamState.STARTING
+    return StreamState.DOWN if now - stream.heartbeat_at > STALE_AFTER else state
+
+
+def set_state(maps: Sequence[TableMap], streams: Sequence[StreamState]) -> str:
+    """One word for a connection set: that of its worst stream while maps run."""
+    if all(table_map.state == MapState.NOT_RUNNING for table_map in maps):
+        return StreamState.STOPPED.value
+    for state in _WORST_FIRST:
+        if state in streams:
+            return state.value
+    return StreamState.RUNNING.value
+
+
+def status(now: datetime | None = None) -> dict[str, Any]:
+    """The document of `dw status --json`."""
+    now = now or timezone.now()
+    errors, queued = open_errors(), queued_changes()
+    sets = ConnectionSet.objects.prefetch_related("streams", "maps__version")
+    document = []
+    for connection_set in sets:
+        maps, streams = connection_set.maps.all(), connection_set.streams.all()
+        states = {stream.pk: stream_state(stream, now) for stream in streams}
+        document.append(
+            {
+                "name": connection_set.name,
+                "state": set_state(maps, list(states.values())),
+                "streams": [
+                    {
+                        "source": stream.source,
+                        "state": states[stream.pk].value,
+                        "lag_seconds": stream.lag_seconds,
+                        "lag_bytes": stream.lag_bytes,
+                        "message": stream.message,
+                    }
+                    for stream in streams
+                ],
+                "maps": [
+                    {
+                        "name": table_map.name,
+                        "state": table_map.state,
+                        "reason": table_map.state_reason,
+                        "version": table_map.version.version
+                        if table_map.version
+                        else None,
+                        "rows_synced": table_map.rows_synced,
+                        "open_errors": errors.get(table_map.pk, 0),
+                        "queued": queued.get(table_map.pk, 0),
+                    }
+                    for table_map in maps
+                ],
+            }
+        )
+    return {"connection_sets": document}
