@@ -1,0 +1,49 @@
+# make run    starts the portal with sample companies: http://127.0.0.1:8000
+# make test   runs every check and test
+# Both set up what they need; a second start takes seconds.
+
+PYTHON := .venv/bin/python
+PORT ?=
+ARGS ?=
+SOURCES := syncengine portal tests manage.py
+
+.PHONY: setup setup-test run dev test lint types e2e bench chaos check
+
+setup:
+	@scripts/setup
+
+setup-test:
+	@scripts/setup test
+
+run: setup
+	@$(PYTHON) -m portal.supervisor --end-with-parent $(if $(PORT),--port "$(PORT)")
+
+# The portal with templates and code read anew, and errors shown in full.
+dev: export DEBUG = true
+dev: setup
+	@$(PYTHON) -m portal.supervisor --end-with-parent --reload $(if $(PORT),--port "$(PORT)")
+
+lint: setup
+	@$(PYTHON) -m ruff check $(SOURCES)
+	@$(PYTHON) -m ruff format --check $(SOURCES)
+	@.venv/bin/lint-imports
+
+types: setup
+	@$(PYTHON) -m mypy
+
+# Lint, types and all tests. ARGS goes to pytest: make test ARGS="-k filters -x"
+test: setup-test lint types
+	@$(PYTHON) -m pytest $(ARGS)
+
+e2e: setup-test
+	@$(PYTHON) -m pytest tests/e2e $(ARGS)
+
+chaos: setup-test
+	@$(PYTHON) -m pytest tests/chaos $(ARGS)
+
+bench: setup-test
+	@$(PYTHON) -m tests.bench $(ARGS)
+
+check: lint types
+	@DUALWRITE_DATA=$${DUALWRITE_DATA:-var} $(PYTHON) manage.py check
+	@$(PYTHON) manage.py makemigrations --check --dry-run
