@@ -34,13 +34,14 @@ from syncengine.mapping.filters.tokens import (
     tokenize,
 )
 
-_SYMBOLS = re.compile(r"==|!=|<=|>=|<(?!>)|>|&&|\|\||!|\(|\)")
+_SYMBOLS = re.compile(r"==|!=|<=|>=|<(?!>)|>|&&|\|\||!|[(),]")
 _KINDS = {
     "&&": Kind.AND,
     "||": Kind.OR,
     "!": Kind.NOT,
     "(": Kind.OPEN,
     ")": Kind.CLOSE,
+    ",": Kind.COMMA,
 }
 _ENUM = re.compile(r"[^\W\d]\w*::\w+")
 _DATE = re.compile(r"(\d{1,2})\\(\d{1,2})\\(\d{4})(?!\w)")
