@@ -6,10 +6,30 @@ from __future__ import annotations
 import os
 import sys
 
+WITHOUT_SERVERS = {
+    *("help", "version", "check", "collectstatic", "diffsettings"),
+    *("findstatic", "makemessages", "compilemessages", "startapp", "startproject"),
+}
+
+
+def needs_servers(arguments: list[str]) -> bool:
+    """Whether the command works with the database, and not only with the code."""
+    return bool(arguments) and not (
+        arguments[0] in WITHOUT_SERVERS or {"-h", "--help"} & {*arguments}
+    )
+
 
 def main() -> None:
     """Run one management command; a bad setting is one sentence, not a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+    from portal.embedded import EmbeddedError, ensure_running
+
+    try:
+        if needs_servers(sys.argv[1:]):
+            ensure_running()
+    except EmbeddedError as error:
+        sys.exit(error.message)
+
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 

@@ -1,4 +1,4 @@
-"""`python -m portal.supervisor [--port N] [--end-with-parent]`."""
+"""`python -m portal.supervisor [--port N] [--end-with-parent] [--reload]`."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m portal.supervisor")
     parser.add_argument("--port", help="port of the web pages (default 8000)")
     parser.add_argument("--end-with-parent", action="store_true")
+    parser.add_argument("--reload", action="store_true", help="read changed code anew")
     options = parser.parse_args()
     if options.end_with_parent:
         end_with_parent()
     try:
-        return Supervisor(data_directory(), port_of(options.port)).run()
+        port = port_of(options.port)
+        return Supervisor(data_directory(), port, reload=options.reload).run()
     except EmbeddedError as error:
         say(error.message, error=True)
         return 1

@@ -49,9 +49,10 @@ class Supervisor:
     it started is left.
     """
 
-    def __init__(self, data: Path, port: int) -> None:
+    def __init__(self, data: Path, port: int, *, reload: bool = False) -> None:
         self.data = data
         self.port = port
+        self.reload = reload
         self.host = os.environ.get("DUALWRITE_HOST", "127.0.0.1")
         shown = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
         self.address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
@@ -134,6 +135,7 @@ class Supervisor:
                 *("--bind", f"{bind}:{self.port}", "--no-control-socket"),
                 *("--worker-class", "gthread", "--workers", "2", "--threads", "8"),
                 *("--graceful-timeout", "5", "--worker-tmp-dir", shared_memory()),
+                *(("--reload",) if self.reload else ()),
             ),
             self._child(
                 "live",
