@@ -1,0 +1,27 @@
+"""Errors and conflicts, for reading; retry and dismiss are on the error pages."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from portal.administration import ReadOnlyAdmin
+from portal.errors.models import Conflict, SyncError
+
+
+@admin.register(SyncError)
+class SyncErrorAdmin(ReadOnlyAdmin):
+    """Records that failed."""
+
+    list_display = ("key_text", "table_map", "code", "column", "state", "last_seen")
+    list_filter = ("state", "phase", "direction")
+    list_select_related = ("table_map",)
+    search_fields = ("key_text",)
+
+
+@admin.register(Conflict)
+class ConflictAdmin(ReadOnlyAdmin):
+    """Columns changed on both sides."""
+
+    list_display = ("key_text", "table_map", "column", "policy", "winner", "created_at")
+    list_select_related = ("table_map",)
+    search_fields = ("key_text",)
