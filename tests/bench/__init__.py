@@ -1,0 +1,1 @@
+"""The benchmark: the engine beside plain PostgreSQL, in one run (make bench)."""
