@@ -103,12 +103,14 @@ class QueuedEntry:
 
 @dataclass(frozen=True)
 class RetryRequest:
-    """A record whose open error should be tried again from its present source row."""
+    """A record whose open error should be tried again from its present source row.
+    `operation` is what failed: `upsert` or `delete`."""
 
     error_id: int
     map_id: int
     direction: Direction
     key: tuple[str | None, ...]
+    operation: str = "upsert"
 
 
 @dataclass(frozen=True)

@@ -177,15 +177,17 @@ class Operation:
     """One record to write. `row` is the mapped row (None for deletes). `history` are
     earlier mapped images of the same record, oldest first: a target value equal to
     one of them may be overwritten, any other that differs from `row` is a conflict on
-    that column. `force` overwrites whatever is there; `only` limits the write to some
-    slots of an existing record. `reference` is the caller's own number, given back in
-    the outcome."""
+    that column. `update` says the record was there before the change: a target that
+    lacks it has deleted it, which is a conflict too. `force` overwrites whatever is
+    there; `only` limits the write to some slots of an existing record. `reference` is
+    the caller's own number, given back in the outcome."""
 
     leg: CompiledLeg
     kind: OperationKind
     key: Row
     row: Row | None
     history: tuple[Row, ...] = ()
+    update: bool = False
     force: bool = False
     only: frozenset[int] | None = None
     reference: int = 0
@@ -229,7 +231,8 @@ class Outcome:
 
 @dataclass(slots=True)
 class ApplyResult:
-    """`committed` false means nothing was written and FAILED outcomes say why."""
+    """`committed` false means nothing was written: FAILED outcomes and conflicts say
+    why. Settle the conflicts, take the failed records out, and apply again."""
 
     committed: bool
     outcomes: list[Outcome]

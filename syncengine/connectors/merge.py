@@ -1,0 +1,71 @@
+"""Which columns of a present record an operation may write, and which are contested.
+
+Architecture section 6, Conflicts: the change's before-images are the base. A column
+whose present value equals one of them is written; one that already equals the new
+value is done; anything else is a conflict on that column alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from syncengine.connectors.base import ColumnConflict, Operation
+from syncengine.mapping.compiled import Row, Slot
+from syncengine.mapping.types import equal
+
+UNRESOLVED = "\0unresolved"
+"""Stands for a reference of a before-image that no longer exists: equals nothing."""
+
+
+def merge(
+    operation: Operation, incoming: Row, history: Sequence[Row], present: Row
+) -> tuple[list[int], list[ColumnConflict]]:
+    """Slots to write and contested slots; rows hold values as written on the target.
+
+    `incoming`, `history` and `present` have one value per slot of the leg.
+    """
+    if incoming == present:
+        return [], []
+    slots = operation.leg.slots
+    constants = operation.leg.constants
+    only = operation.only
+    changed: list[int] = []
+    conflicts: list[ColumnConflict] = []
+    for index, (new, now) in enumerate(zip(incoming, present, strict=True)):
+        if new == now or (only is not None and index not in only):
+            continue
+        slot = slots[index]
+        if _same(slot, new, now):
+            continue
+        if operation.force:
+            changed.append(index)
+        elif not history:
+            if index in constants:
+                changed.append(index)
+            else:
+                conflicts.append(ColumnConflict(index, None, new, now))
+        else:
+            earlier = [image[index] for image in history]
+            if operation.update and all(value == new for value in earlier):
+                continue
+            if any(_same(slot, value, now) for value in earlier):
+                changed.append(index)
+            else:
+                conflicts.append(ColumnConflict(index, earlier[0], new, now))
+    return changed, conflicts
+
+
+def differs(slots: Sequence[Slot], image: Row, present: Row) -> bool:
+    """True when the present record is not what the before-image says."""
+    return any(
+        not _same(slot, value, now)
+        for slot, value, now in zip(slots, image, present, strict=True)
+    )
+
+
+def _same(slot: Slot, left: str | None, right: str | None) -> bool:
+    if left == right:
+        return True
+    if left is None or right is None or left == UNRESOLVED:
+        return False
+    return equal(slot.type, left, right)

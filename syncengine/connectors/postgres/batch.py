@@ -1,0 +1,416 @@
+"""Writes one leg's records inside an open transaction: resolve, lock, merge, write.
+
+Two round trips a group: lookups and present rows are read together, then all writes
+are sent together. Everything is set-based; no statement per record.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from psycopg import Cursor
+from psycopg.rows import TupleRow
+from psycopg.sql import Composed
+
+from syncengine.connectors.base import (
+    ColumnConflict,
+    Operation,
+    OperationKind,
+    Outcome,
+    OutcomeKind,
+)
+from syncengine.connectors.merge import UNRESOLVED, differs, merge
+from syncengine.connectors.postgres.arrays import array_literal
+from syncengine.connectors.postgres.connection import PostgresConnection
+from syncengine.connectors.postgres.statements import LegStatements
+from syncengine.mapping.compiled import CompiledLeg, Lookup, Row
+
+_Sent = Cursor[TupleRow]
+
+Reference = tuple[Lookup, str, str | None]
+"""A natural key to resolve: lookup, key, and the row's company as written."""
+
+
+@dataclass
+class Group:
+    """Operations of one leg and one kind, applied together."""
+
+    leg: CompiledLeg
+    kind: OperationKind
+    operations: list[Operation] = field(default_factory=list)
+
+
+class CompanyCache:
+    """References of companies by code; forgotten when the target refuses a batch."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, str], str] = {}
+
+
+class GroupWriter:
+    """Applies groups on one connection that is inside a pipeline and transaction."""
+
+    def __init__(
+        self,
+        connection: PostgresConnection,
+        statements: dict[int, LegStatements],
+        companies: CompanyCache,
+    ) -> None:
+        self._connection = connection
+        self._statements = statements
+        self._companies = companies
+
+    def apply(self, group: Group) -> list[Outcome]:
+        """Apply one group; FAILED outcomes name records whose lookups found nothing."""
+        if group.kind is OperationKind.DELETE:
+            return self._delete(group)
+        return self._upsert(group)
+
+    def _send(self, query: Composed, arrays: Iterable[Sequence[str | None]]) -> _Sent:
+        cursor = self._connection.cursor()
+        parameters = [array_literal(values) for values in arrays]
+        cursor.execute(query, parameters, prepare=True)
+        return cursor
+
+    # -- references -----------------------------------------------------------------
+
+    def _company(self, leg: CompiledLeg, row: Row) -> str | None:
+        """The company of a mapped row as its company column holds it."""
+        if leg.company is None:
+            return None
+        code = row[leg.company]
+        lookup = leg.slots[leg.company].lookup
+        if lookup is None or code is None:
+            return code
+        return self._companies.known.get((lookup.table, code))
+
+    def _learn_companies(self, leg: CompiledLeg, rows: Iterable[Row]) -> None:
+        if leg.company is None:
+            return
+        lookup = leg.slots[leg.company].lookup
+        if lookup is None:
+            return
+        index = leg.company
+        known = self._companies.known
+        wanted = {
+            code
+            for row in rows
+            if (code := row[index]) is not None and (lookup.table, code) not in known
+        }
+        if not wanted:
+            return
+        codes = sorted(wanted)
+        found = self._send(self._statements[id(leg)].resolve(lookup), [codes])
+        for ordinal, reference in found.fetchall():
+            known[lookup.table, codes[int(ordinal) - 1]] = reference
+
+    def _resolve(
+        self, leg: CompiledLeg, rows: Sequence[Row], slots: Sequence[int]
+    ) -> list[tuple[_Sent, list[tuple[str, str | None]], Lookup]]:
+        """Ask for the references of all natural keys in `rows`; answers come later."""
+        asked = []
+        statements = self._statements[id(leg)]
+        for index in slots:
+            lookup = leg.slots[index].lookup
+            if lookup is None:
+                continue
+            scoped = lookup.company is not None and leg.company is not None
+            wanted = {
+                (key, self._company(leg, row) if scoped else None)
+                for row in rows
+                if (key := row[index]) is not None
+            }
+            if not wanted:
+                continue
+            ordered = list(wanted)
+            arrays: list[list[str | None]] = [[key for key, _ in ordered]]
+            if scoped:
+                arrays.append([company for _, company in ordered])
+            sent = self._send(statements.resolve(lookup), arrays)
+            asked.append((sent, ordered, lookup))
+        return asked
+
+    @staticmethod
+    def _answers(
+        asked: list[tuple[_Sent, list[tuple[str, str | None]], Lookup]],
+    ) -> dict[Reference, str]:
+        found: dict[Reference, str] = {}
+        for cursor, ordered, lookup in asked:
+            for ordinal, reference in cursor.fetchall():
+                key, company = ordered[int(ordinal) - 1]
+                found[lookup, key, company] = reference
+        return found
+
+    def _written(
+        self, leg: CompiledLeg, row: Row, found: dict[Reference, str]
+    ) -> tuple[Row, list[int]]:
+        """The row as the target holds it, and the slots whose lookup found nothing."""
+        values = list(row)
+        missing: list[int] = []
+        company = self._company(leg, row)
+        for index, slot in enumerate(leg.slots):
+            lookup = slot.lookup
+            value = row[index]
+            if lookup is None or value is None:
+                continue
+            if index == leg.company:
+                reference = company
+            else:
+                scope = company if lookup.company is not None else None
+                reference = found.get((lookup, value, scope))
+            if reference is None:
+                missing.append(index)
+                values[index] = UNRESOLVED
+            else:
+                values[index] = reference
+        return tuple(values), missing
+
+    # -- upserts --------------------------------------------------------------------
+
+    def _upsert(self, group: Group) -> list[Outcome]:
+        leg = group.leg
+        operations = group.operations
+        rows: list[Row] = []
+        for operation in operations:
+            rows.append(operation.row or operation.key)
+            rows.extend(operation.history)
+        self._learn_companies(leg, rows)
+        lookups = [
+            i
+            for i, slot in enumerate(leg.slots)
+            if slot.lookup is not None and i != leg.company
+        ]
+        asked = self._resolve(leg, rows, lookups)
+        keyed = any(index in lookups for index in leg.key)
+        found = self._answers(asked) if keyed else {}
+        fetch = self._fetch(
+            leg,
+            [self._written(leg, _key_row(leg, op), found)[0] for op in operations],
+            delete=False,
+        )
+        if not keyed:
+            found = self._answers(asked)
+        incoming = [self._written(leg, op.row or (), found) for op in operations]
+        present = {int(line[0]) - 1: line[1:] for line in fetch.fetchall()}
+        return self._write(leg, operations, incoming, present, found)
+
+    def _fetch(self, leg: CompiledLeg, rows: Sequence[Row], *, delete: bool) -> _Sent:
+        statements = self._statements[id(leg)]
+        query = statements.fetch_for_delete if delete else statements.fetch
+        keys = [
+            [None if row[i] == UNRESOLVED else row[i] for row in rows] for i in leg.key
+        ]
+        return self._send(query, keys)
+
+    def _write(
+        self,
+        leg: CompiledLeg,
+        operations: Sequence[Operation],
+        incoming: Sequence[tuple[Row, list[int]]],
+        present: dict[int, Row],
+        found: dict[Reference, str],
+    ) -> list[Outcome]:
+        batch = {operation.key for operation in operations}
+        inserts: list[Row] = []
+        updates: dict[tuple[int, ...], list[Row]] = defaultdict(list)
+        later: list[tuple[Operation, Row, tuple[int, ...]]] = []
+        outcomes: list[Outcome] = []
+        for number, operation in enumerate(operations):
+            row, missing = incoming[number]
+            waiting, lost = self._split_missing(leg, operation, missing, batch)
+            if lost:
+                outcomes.append(_unresolved(leg, operation, lost[0]))
+                continue
+            now = present.get(number)
+            if now is None:
+                conflict = _vanished(operation)
+                if conflict is not None:
+                    outcomes.append(conflict)
+                    continue
+                if waiting:
+                    later.append((operation, row, tuple(waiting)))
+                    row = _without(row, waiting)
+                inserts.append(row)
+                outcomes.append(Outcome(operation.reference, OutcomeKind.INSERTED))
+                continue
+            if waiting:
+                later.append((operation, row, tuple(waiting)))
+                row = tuple(
+                    now[i] if i in waiting else value for i, value in enumerate(row)
+                )
+            history = [
+                self._written(leg, image, found)[0] for image in operation.history
+            ]
+            changed, conflicts = merge(operation, row, history, now)
+            if changed:
+                updates[tuple(changed)].append(row)
+            outcomes.append(
+                Outcome(
+                    operation.reference,
+                    OutcomeKind.UPDATED
+                    if changed or waiting
+                    else OutcomeKind.UNCHANGED,
+                    tuple(conflicts),
+                )
+            )
+        self._flush(leg, inserts, updates)
+        if later:
+            outcomes = self._write_later(leg, later, outcomes)
+        return outcomes
+
+    def _split_missing(
+        self,
+        leg: CompiledLeg,
+        operation: Operation,
+        missing: list[int],
+        batch: set[Row],
+    ) -> tuple[list[int], list[int]]:
+        """Slots whose record is in this very batch (written after it), and the rest."""
+        if not missing:
+            return [], []
+        row = operation.row or ()
+        waiting: list[int] = []
+        lost: list[int] = []
+        for index in missing:
+            slot = leg.slots[index]
+            if (
+                slot.lookup is not None
+                and slot.lookup.table == leg.target.name
+                and slot.nullable
+                and index not in leg.key
+                and any(row[index] in key for key in batch)
+            ):
+                waiting.append(index)
+            else:
+                lost.append(index)
+        return waiting, lost
+
+    def _flush(
+        self,
+        leg: CompiledLeg,
+        inserts: list[Row],
+        updates: dict[tuple[int, ...], list[Row]],
+    ) -> None:
+        statements = self._statements[id(leg)]
+        if inserts:
+            self._send(statements.insert, zip(*inserts, strict=True))
+        for changed, rows in updates.items():
+            columns = [[row[i] for row in rows] for i in (*leg.key, *changed)]
+            self._send(statements.update(changed), columns)
+
+    def _write_later(
+        self,
+        leg: CompiledLeg,
+        later: list[tuple[Operation, Row, tuple[int, ...]]],
+        outcomes: list[Outcome],
+    ) -> list[Outcome]:
+        """Fill references to records of this batch, now that they exist."""
+        slots = sorted({index for _, _, waiting in later for index in waiting})
+        rows = [operation.row or () for operation, _, _ in later]
+        found = self._answers(self._resolve(leg, rows, slots))
+        updates: dict[tuple[int, ...], list[Row]] = defaultdict(list)
+        lost: dict[int, Outcome] = {}
+        for operation, row, waiting in later:
+            full, missing = self._written(leg, operation.row or (), found)
+            values = list(row)
+            for index in waiting:
+                values[index] = full[index]
+                if index in missing:
+                    lost[operation.reference] = _unresolved(leg, operation, index)
+            if operation.reference not in lost:
+                updates[waiting].append(tuple(values))
+        self._flush(leg, [], updates)
+        return [lost.get(outcome.reference, outcome) for outcome in outcomes]
+
+    # -- deletes --------------------------------------------------------------------
+
+    def _delete(self, group: Group) -> list[Outcome]:
+        leg = group.leg
+        operations = group.operations
+        rows = [_key_row(leg, operation) for operation in operations]
+        images = [
+            operation.history[-1] for operation in operations if operation.history
+        ]
+        self._learn_companies(leg, rows)
+        lookups = [
+            i
+            for i, slot in enumerate(leg.slots)
+            if slot.lookup is not None and i != leg.company
+        ]
+        found = self._answers(self._resolve(leg, [*rows, *images], lookups))
+        written = [self._written(leg, row, found)[0] for row in rows]
+        fetch = self._fetch(leg, written, delete=True)
+        present = {int(line[0]) - 1: line[1:] for line in fetch.fetchall()}
+        doomed: list[Row] = []
+        outcomes: list[Outcome] = []
+        for number, operation in enumerate(operations):
+            now = present.get(number)
+            if now is None:
+                outcomes.append(Outcome(operation.reference, OutcomeKind.ABSENT))
+                continue
+            if operation.history and not operation.force:
+                image = self._written(leg, operation.history[-1], found)[0]
+                if not any(
+                    not differs(leg.slots, self._written(leg, past, found)[0], now)
+                    for past in operation.history
+                ):
+                    conflict = ColumnConflict(None, _show(image), None, _show(now))
+                    outcomes.append(
+                        Outcome(operation.reference, OutcomeKind.UNCHANGED, (conflict,))
+                    )
+                    continue
+            doomed.append(written[number])
+            outcomes.append(Outcome(operation.reference, OutcomeKind.DELETED))
+        if doomed:
+            statements = self._statements[id(leg)]
+            self._send(statements.delete, [[row[i] for row in doomed] for i in leg.key])
+        return outcomes
+
+
+def _key_row(leg: CompiledLeg, operation: Operation) -> Row:
+    """A row that has only the key's slots filled."""
+    values: list[str | None] = [None] * len(leg.slots)
+    for index, value in zip(leg.key, operation.key, strict=True):
+        values[index] = value
+    return tuple(values)
+
+
+def _without(row: Row, slots: Sequence[int]) -> Row:
+    return tuple(None if i in slots else value for i, value in enumerate(row))
+
+
+def _show(row: Row) -> str:
+    return ", ".join("null" if value is None else value for value in row)
+
+
+def _vanished(operation: Operation) -> Outcome | None:
+    """An update of a record the other side has deleted is contested."""
+    if operation.update and not operation.force:
+        conflict = ColumnConflict(None, None, None, None)
+        return Outcome(operation.reference, OutcomeKind.UNCHANGED, (conflict,))
+    return None
+
+
+def _unresolved(leg: CompiledLeg, operation: Operation, index: int) -> Outcome:
+    slot = leg.slots[index]
+    lookup = slot.lookup
+    value = operation.row[index] if operation.row else None
+    table, key = (lookup.table, lookup.key) if lookup else ("", "")
+    company = (
+        operation.row[leg.company]
+        if operation.row and leg.company is not None
+        else None
+    )
+    scope = f" in company {company}" if lookup and lookup.company and company else ""
+    return Outcome(
+        operation.reference,
+        OutcomeKind.FAILED,
+        code="lookup_not_found",
+        column=f"{slot.column}.{key}" if key else slot.column,
+        message=(
+            f"No row of {table} has {key} = {value!r}{scope}, so {slot.column} "
+            f"cannot be filled. Bring that row over first, or correct the value."
+        ),
+    )

@@ -1,0 +1,160 @@
+"""The set-based statements of one leg's target table, composed once per leg."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from psycopg import sql
+
+from syncengine.connectors.postgres.arrays import cast_name
+from syncengine.mapping.compiled import CompiledLeg, Lookup
+
+
+class LegStatements:
+    """SQL for fetching, locking, inserting, updating and deleting target records.
+
+    All take arrays, one element per record. `casts` gives cast names of columns of
+    other tables by (table, column).
+    """
+
+    def __init__(
+        self,
+        leg: CompiledLeg,
+        schema: str,
+        casts: dict[tuple[str, str], str],
+    ) -> None:
+        self._leg = leg
+        self._schema = schema
+        self._casts = casts
+        self.table = sql.Identifier(schema, leg.target.name)
+        self.columns = [sql.Identifier(slot.column) for slot in leg.slots]
+        self.types = [cast_name(slot.type) for slot in leg.slots]
+        self._updates: dict[tuple[int, ...], sql.Composed] = {}
+
+    def _arrays(self, indexes: Sequence[int]) -> sql.Composed:
+        return sql.SQL(", ").join(
+            sql.SQL("%s::{}[]").format(sql.SQL(self.types[i])) for i in indexes
+        )
+
+    def _names(self, indexes: Sequence[int]) -> sql.Composed:
+        return sql.SQL(", ").join(sql.Identifier(f"k{i}") for i in indexes)
+
+    def _match(self) -> sql.Composed:
+        return sql.SQL(" AND ").join(
+            sql.SQL("t.{} = k.{}").format(self.columns[i], sql.Identifier(f"k{i}"))
+            for i in self._leg.key
+        )
+
+    @cached_property
+    def fetch(self) -> sql.Composed:
+        """Lock and read present records; rows start with the record's ordinal."""
+        return self._locked("FOR NO KEY UPDATE OF t")
+
+    @cached_property
+    def fetch_for_delete(self) -> sql.Composed:
+        """As `fetch`, with the lock a delete needs."""
+        return self._locked("FOR UPDATE OF t")
+
+    def _locked(self, lock: str) -> sql.Composed:
+        key = self._leg.key
+        return sql.SQL(
+            "SELECT k.n, {columns} FROM unnest({arrays}) WITH ORDINALITY "
+            "AS k({names}, n) JOIN {table} t ON {match} {lock}"
+        ).format(
+            lock=sql.SQL(lock),
+            columns=sql.SQL(", ").join(sql.SQL("t.{}").format(c) for c in self.columns),
+            arrays=self._arrays(key),
+            names=self._names(key),
+            table=self.table,
+            match=self._match(),
+        )
+
+    @cached_property
+    def insert(self) -> sql.Composed:
+        """Insert whole mapped records."""
+        every = range(len(self.columns))
+        return sql.SQL(
+            "INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays})"
+        ).format(
+            table=self.table,
+            columns=sql.SQL(", ").join(self.columns),
+            arrays=self._arrays(every),
+        )
+
+    def update(self, changed: tuple[int, ...]) -> sql.Composed:
+        """Write some columns; arrays are the key, then the changed columns."""
+        found = self._updates.get(changed)
+        if found is None:
+            key = self._leg.key
+            found = sql.SQL(
+                "UPDATE {table} t SET {sets} FROM unnest({arrays}) AS k({names}) "
+                "WHERE {match}"
+            ).format(
+                table=self.table,
+                sets=sql.SQL(", ").join(
+                    sql.SQL("{} = k.{}").format(
+                        self.columns[i], sql.Identifier(f"c{i}")
+                    )
+                    for i in changed
+                ),
+                arrays=self._arrays([*key, *changed]),
+                names=sql.SQL(", ").join(
+                    [
+                        self._names(key),
+                        *(sql.Identifier(f"c{i}") for i in changed),
+                    ]
+                ),
+                match=self._match(),
+            )
+            self._updates[changed] = found
+        return found
+
+    @cached_property
+    def delete(self) -> sql.Composed:
+        """Delete records by key."""
+        key = self._leg.key
+        return sql.SQL(
+            "DELETE FROM {table} t USING unnest({arrays}) AS k({names}) WHERE {match}"
+        ).format(
+            table=self.table,
+            arrays=self._arrays(key),
+            names=self._names(key),
+            match=self._match(),
+        )
+
+    def resolve(self, lookup: Lookup) -> sql.Composed:
+        """References of natural keys: arrays of keys and (if scoped) companies."""
+        key_cast = self._casts[lookup.table, lookup.key]
+        arrays = [sql.SQL("%s::{}[]").format(sql.SQL(key_cast))]
+        names = [sql.Identifier("v")]
+        match = sql.SQL("l.{} = k.v").format(sql.Identifier(lookup.key))
+        if lookup.company is not None and self._leg.company is not None:
+            arrays.append(
+                sql.SQL("%s::{}[]").format(sql.SQL(self.types[self._leg.company]))
+            )
+            names.append(sql.Identifier("c"))
+            match += sql.SQL(" AND l.{} = k.c").format(
+                sql.Identifier(lookup.company.column)
+            )
+        return sql.SQL(
+            "SELECT k.n, l.{reference} FROM unnest({arrays}) WITH ORDINALITY "
+            "AS k({names}, n) JOIN {table} l ON {match}"
+        ).format(
+            reference=sql.Identifier(lookup.reference),
+            arrays=sql.SQL(", ").join(arrays),
+            names=sql.SQL(", ").join(names),
+            table=sql.Identifier(self._schema, lookup.table),
+            match=match,
+        )
+
+
+COLUMN_TYPES = """
+SELECT c.relname, a.attname, format_type(a.atttypid, NULL)
+FROM pg_attribute a
+JOIN pg_class c ON c.oid = a.attrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN unnest(%s::text[], %s::text[]) AS w(tab, col)
+  ON w.tab = c.relname AND w.col = a.attname
+WHERE n.nspname = %s AND NOT a.attisdropped
+"""

@@ -1,0 +1,317 @@
+"""Writes batches under our mark, with the stream's position, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import psycopg
+from psycopg import pq
+
+from syncengine.connectors.base import (
+    ApplyResult,
+    ConnectionSettings,
+    HeldRecord,
+    LoadResult,
+    Operation,
+    Outcome,
+    OutcomeKind,
+    ReadRequest,
+    WriteRefused,
+)
+from syncengine.connectors.postgres.arrays import array_literal
+from syncengine.connectors.postgres.batch import CompanyCache, Group, GroupWriter
+from syncengine.connectors.postgres.connection import (
+    PostgresConnection,
+    connect,
+    translate_error,
+)
+from syncengine.connectors.postgres.held import PostgresHeldRecord, lock_record
+from syncengine.connectors.postgres.names import MARK_PREFIX
+from syncengine.connectors.postgres.ordering import group_operations
+from syncengine.connectors.postgres.statements import COLUMN_TYPES, LegStatements
+from syncengine.errors import EngineError, OutageError, SetupError
+from syncengine.mapping.compiled import CompiledLeg, Row
+
+LOCK_TIMEOUT = "20s"
+"""Below the server's own wal_sender_timeout, so that the stream stays answered."""
+
+HOLD_LOCK_TIMEOUT = "3s"
+
+_MARK = "SELECT pg_logical_emit_message(true, %s, %s)"
+_MOVE = (
+    "UPDATE dualwrite.position SET position = %s, updated_at = now() "
+    "WHERE link = %s AND position = %s RETURNING true"
+)
+_REMEMBER = (
+    "INSERT INTO dualwrite.position (link, position, updated_at) "
+    "VALUES (%s, '', now()) ON CONFLICT (link) DO NOTHING"
+)
+_POSITION = "SELECT position FROM dualwrite.position WHERE link = %s"
+
+
+class TakenOverError(EngineError):
+    """Another worker has moved this stream's position: this one must stop."""
+
+    code = "stream_taken_over"
+
+
+class PostgresWriter:
+    """Promises of `syncengine.connectors.base.Writer` on one connection, opened when
+    first needed and again after an outage. Used by one thread."""
+
+    def __init__(self, settings: ConnectionSettings, link: str) -> None:
+        self._settings = settings
+        self._link = link
+        self._row = f"{link}:{settings.side.value}"
+        self._connection: PostgresConnection | None = None
+        self._position: str | None = None
+        self._statements: dict[int, LegStatements] = {}
+        self._legs: dict[int, CompiledLeg] = {}
+        self._companies = CompanyCache()
+
+    # -- connection -----------------------------------------------------------------
+
+    def _open(self) -> PostgresConnection:
+        connection = self._connection
+        if connection is None or connection.closed:
+            connection = connect(
+                self._settings, autocommit=True, application_name="dualwrite writer"
+            )
+            connection.execute(
+                "SELECT set_config('lock_timeout', %s, false)", [LOCK_TIMEOUT]
+            )
+            connection.prepare_threshold = 2
+            self._connection = connection
+            self._position = None
+            self._companies.known.clear()
+        return connection
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def _transaction(self, *, commit: bool) -> Iterator[PostgresConnection]:
+        """A transaction opened by our mark; errors leave nothing written."""
+        try:
+            connection = self._open()
+            with connection.pipeline():
+                connection.execute("BEGIN")
+                connection.execute(_MARK, [MARK_PREFIX, self._link])
+                yield connection
+                connection.execute("COMMIT" if commit else "ROLLBACK")
+        except psycopg.Error as error:
+            self._abandon()
+            meaning = translate_error(error, self._settings.name)
+            if isinstance(meaning, Outcome):
+                self._companies.known.clear()
+                raise WriteRefused(meaning) from error
+            raise meaning from error
+        except _Undo:
+            self._abandon()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _abandon(self) -> None:
+        """End whatever transaction is open; drop a connection that is of no use."""
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            if connection.info.transaction_status != pq.TransactionStatus.IDLE:
+                connection.execute("ROLLBACK")
+        except psycopg.Error:
+            self.close()
+        if connection.broken:
+            self.close()
+
+    # -- position -------------------------------------------------------------------
+
+    def position(self) -> str | None:
+        """The position stored with the last applied batch of this stream."""
+        try:
+            connection = self._open()
+            found = connection.execute(_POSITION, [self._row]).fetchone()
+            if found is None:
+                connection.execute(_REMEMBER, [self._row])
+        except psycopg.errors.UndefinedTable as error:
+            raise SetupError(
+                f"Change capture is not installed on {self._settings.name}: table "
+                "dualwrite.position is missing. Run the map again to install it.",
+                code="capture_missing",
+            ) from error
+        except psycopg.Error as error:
+            raise self._engine_error(error) from error
+        self._position = found[0] if found else ""
+        return self._position or None
+
+    def _engine_error(self, error: psycopg.Error) -> EngineError:
+        meaning = translate_error(error, self._settings.name)
+        if isinstance(meaning, Outcome):
+            return OutageError(meaning.message, code=meaning.code)
+        return meaning
+
+    # -- apply ----------------------------------------------------------------------
+
+    def apply(
+        self,
+        operations: Sequence[Operation],
+        *,
+        position: str | None = None,
+        strict: bool = False,
+    ) -> ApplyResult:
+        """Write all operations and the position in one transaction, or nothing."""
+        groups = self._prepare(operations, strict=strict)
+        if position is not None and (
+            self._connection is None or self._connection.closed
+        ):
+            self.position()
+        outcomes: list[Outcome] = []
+        committed = False
+        with self._transaction(commit=True) as connection:
+            moved = None
+            if position is not None:
+                moved = connection.cursor()
+                moved.execute(
+                    _MOVE, [position, self._row, self._position], prepare=True
+                )
+            writer = GroupWriter(connection, self._statements, self._companies)
+            for group in groups:
+                outcomes.extend(writer.apply(group))
+            if moved is not None and moved.fetchone() is None:
+                raise TakenOverError(
+                    "Another worker runs this stream now; this one stops."
+                )
+            if any(o.conflicts or o.kind is OutcomeKind.FAILED for o in outcomes):
+                raise _Undo
+            committed = True
+        if committed and position is not None:
+            self._position = position
+        return ApplyResult(committed, outcomes)
+
+    def _prepare(
+        self, operations: Sequence[Operation], *, strict: bool = True
+    ) -> list[Group]:
+        """Group the operations and have the statements of their legs ready."""
+        for operation in operations:
+            leg = operation.leg
+            if id(leg) not in self._legs:
+                self._statements[id(leg)] = self._compose(leg)
+                self._legs[id(leg)] = leg
+        return group_operations(operations, strict=strict)
+
+    def _compose(self, leg: CompiledLeg) -> LegStatements:
+        wanted = {
+            (slot.lookup.table, slot.lookup.key) for slot in leg.slots if slot.lookup
+        }
+        casts: dict[tuple[str, str], str] = {}
+        if wanted:
+            tables, columns = zip(*sorted(wanted), strict=True)
+            try:
+                found = self._open().execute(
+                    COLUMN_TYPES,
+                    [
+                        array_literal(tables),
+                        array_literal(columns),
+                        self._settings.schema,
+                    ],
+                )
+                casts = {(row[0], row[1]): row[2] for row in found.fetchall()}
+            except psycopg.Error as error:
+                self._abandon()
+                raise self._engine_error(error) from error
+        for table, column in wanted:
+            casts.setdefault((table, column), "text")
+        return LegStatements(leg, self._settings.schema, casts)
+
+    def probe(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """Try each operation by itself and undo everything: who is refused, and why."""
+        refused: list[Outcome] = []
+        groups = self._prepare(operations, strict=True)
+        try:
+            connection = self._open()
+            connection.execute("BEGIN")
+            connection.execute(_MARK, [MARK_PREFIX, self._link])
+            connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            writer = GroupWriter(connection, self._statements, self._companies)
+            for group in groups:
+                for operation in group.operations:
+                    single = Group(group.leg, group.kind, [operation])
+                    refused.extend(self._try(connection, writer, single))
+        except psycopg.Error as error:
+            raise self._engine_error(error) from error
+        finally:
+            self._abandon()
+        return refused
+
+    def _try(
+        self, connection: PostgresConnection, writer: GroupWriter, group: Group
+    ) -> list[Outcome]:
+        connection.execute("SAVEPOINT attempt")
+        try:
+            with connection.pipeline():
+                outcomes = writer.apply(group)
+        except psycopg.Error as error:
+            meaning = translate_error(error, self._settings.name)
+            if not isinstance(meaning, Outcome):
+                raise
+            connection.execute("ROLLBACK TO SAVEPOINT attempt")
+            meaning.reference = group.operations[0].reference
+            return [meaning]
+        connection.execute("RELEASE SAVEPOINT attempt")
+        return [o for o in outcomes if o.kind is OutcomeKind.FAILED]
+
+    # -- settling and loading -------------------------------------------------------
+
+    @contextmanager
+    def hold(self, request: ReadRequest, key: Row) -> Iterator[HeldRecord]:
+        """Lock one record and keep the transaction open until the block ends."""
+        try:
+            connection = self._open()
+            connection.execute("BEGIN")
+            connection.execute(
+                "SELECT set_config('lock_timeout', %s, true)", [HOLD_LOCK_TIMEOUT]
+            )
+            connection.execute(_MARK, [MARK_PREFIX, self._link])
+            row, committed_at = lock_record(connection, self._settings, request, key)
+            writer = GroupWriter(connection, self._statements, self._companies)
+            yield PostgresHeldRecord(row, committed_at, self._prepare, writer)
+            connection.execute("COMMIT")
+        except psycopg.Error as error:
+            meaning = translate_error(error, self._settings.name)
+            if isinstance(meaning, Outcome):
+                raise WriteRefused(meaning) from error
+            raise meaning from error
+        finally:
+            self._abandon()
+
+    def load(
+        self, leg: CompiledLeg, rows: Sequence[Row], *, insert_only: bool = False
+    ) -> LoadResult:
+        """Bulk upsert of mapped rows; see the contract."""
+        from syncengine.connectors.postgres.load import bulk_load
+
+        try:
+            return bulk_load(
+                self._open(),
+                leg,
+                rows,
+                insert_only=insert_only,
+                link=self._link,
+            )
+        except psycopg.Error as error:
+            meaning = translate_error(error, self._settings.name)
+            if isinstance(meaning, Outcome):
+                raise WriteRefused(meaning) from error
+            raise meaning from error
+        finally:
+            self._abandon()
+
+
+class _Undo(Exception):
+    """Rolls the transaction back: some records cannot be written, or not yet."""

@@ -1,0 +1,221 @@
+"""Applies routed transactions: all at once, halved on refusal, the refused parked."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from syncengine.connectors.base import (
+    Outcome,
+    OutcomeKind,
+    Writer,
+    WriteRefused,
+)
+from syncengine.live.failures import failures_of
+from syncengine.live.folding import Folded, fold, unfolded
+from syncengine.live.legs import LiveLeg
+from syncengine.live.routing import Item, Refusal, Routed
+from syncengine.mapping.compiled import Row
+from syncengine.ports import Journal
+
+Settle = Callable[[Folded, Outcome], frozenset[int] | None]
+"""Settles the conflicts of one record; gives the slots that are settled, or None when
+the record itself was (nothing is left to write for it)."""
+
+WRITTEN = {
+    OutcomeKind.INSERTED: "inserted",
+    OutcomeKind.UPDATED: "updated",
+    OutcomeKind.DELETED: "deleted",
+}
+
+
+@dataclass
+class Tally:
+    """What was written since the last report, by map."""
+
+    written: dict[int, Counter[str]] = field(
+        default_factory=lambda: defaultdict(Counter)
+    )
+    last_change: dict[int, datetime] = field(default_factory=dict)
+
+
+class Applier:
+    """Applies batches of one stream. `position` false leaves the stream's stored
+    position alone (replays from the journal)."""
+
+    def __init__(
+        self, writer: Writer, journal: Journal, settle: Settle, tally: Tally
+    ) -> None:
+        self._writer = writer
+        self._journal = journal
+        self._settle = settle
+        self._tally = tally
+
+    def apply(
+        self, batch: Sequence[Routed], *, phase: str = "live", position: bool = True
+    ) -> None:
+        """Apply all; on return every record is written, settled or in the journal.
+
+        Raises OutageError or TransientError; then part of the batch may be applied,
+        and applying it again is harmless.
+        """
+        work = _Work(phase, position)
+        for routed in batch:
+            if any(item.refusal is not None for item in routed.items):
+                self._park(routed, {}, work)
+        self._apply(batch, work)
+
+    def _apply(self, batch: Sequence[Routed], work: _Work) -> None:
+        while True:
+            folded = fold(item for routed in batch for item in routed.items)
+            if not self._attempt(batch, folded, work):
+                return
+
+    def _attempt(
+        self, batch: Sequence[Routed], folded: list[Folded], work: _Work
+    ) -> bool:
+        """One attempt; True when the batch must be tried again without those parked."""
+        if not folded and not (work.position and any(r.items for r in batch)):
+            return False
+        try:
+            settled = self._write(batch, folded, work, strict=False)
+        except WriteRefused:
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                self._apply(batch[:middle], work)
+                self._apply(batch[middle:], work)
+            else:
+                self._apply_alone(batch[0], work)
+            return False
+        if settled is None:
+            return False
+        if len(batch) > 1 and any(len(found.items) > 1 for found, _ in settled):
+            middle = len(batch) // 2
+            self._apply(batch[:middle], work)
+            self._apply(batch[middle:], work)
+            return False
+        self._park_failed(batch, settled, work)
+        return True
+
+    def _write(
+        self,
+        batch: Sequence[Routed],
+        folded: list[Folded],
+        work: _Work,
+        *,
+        strict: bool,
+    ) -> list[tuple[Folded, Outcome]] | None:
+        """Write; None when committed, else the operations that failed."""
+        position = batch[-1].position if work.position else None
+        operations = [found.operation for found in folded]
+        while True:
+            result = self._writer.apply(operations, position=position, strict=strict)
+            if result.committed:
+                self._committed(batch, folded, result.outcomes)
+                return None
+            failed: list[tuple[Folded, Outcome]] = []
+            dropped: set[int] = set()
+            for outcome in result.outcomes:
+                found = folded[outcome.reference]
+                if outcome.kind is OutcomeKind.FAILED:
+                    failed.append((found, outcome))
+                elif outcome.conflicts:
+                    self._settled(found, outcome, dropped)
+            if failed:
+                return failed
+            operations = [o for o in operations if o.reference not in dropped]
+
+    def _settled(self, found: Folded, outcome: Outcome, dropped: set[int]) -> None:
+        slots = self._settle(found, outcome)
+        if slots is None:
+            dropped.add(outcome.reference)
+            return
+        operation = found.operation
+        every = operation.only or frozenset(range(len(operation.leg.slots)))
+        operation.only = every - slots
+
+    def _apply_alone(self, routed: Routed, work: _Work) -> None:
+        """One refused transaction: in strict order, then without whom it refuses."""
+        while True:
+            single = unfolded(routed.items)
+            if not single:
+                self._attempt([routed], [], work)
+                return
+            try:
+                failed = self._write([routed], single, work, strict=True)
+            except WriteRefused as refused:
+                refusals = self._who(single, refused.outcome)
+                self._park(routed, refusals, work)
+                continue
+            if failed is None:
+                return
+            self._park_failed([routed], failed, work)
+
+    def _who(self, single: list[Folded], outcome: Outcome) -> dict[Item, Refusal]:
+        """The records a refused transaction is refused for; all when none alone."""
+        operations = [found.operation for found in single]
+        found = self._writer.probe(operations)
+        if not found:
+            reason = _refusal(outcome)
+            return {one.items[0]: reason for one in single}
+        return {single[one.reference].items[0]: _refusal(one) for one in found}
+
+    def _park_failed(
+        self,
+        batch: Sequence[Routed],
+        failed: Sequence[tuple[Folded, Outcome]],
+        work: _Work,
+    ) -> None:
+        refusals = {
+            item: _refusal(outcome) for found, outcome in failed for item in found.items
+        }
+        for routed in batch:
+            if any(item in refusals for item in routed.items):
+                self._park(routed, refusals, work)
+
+    def _park(self, routed: Routed, refusals: dict[Item, Refusal], work: _Work) -> None:
+        failures = failures_of(routed, refusals, work.phase)
+        if failures:
+            self._journal.record_failures(failures)
+
+    def _committed(
+        self,
+        batch: Sequence[Routed],
+        folded: Sequence[Folded],
+        outcomes: Sequence[Outcome],
+    ) -> None:
+        moment = batch[-1].transaction.committed_at
+        closed: dict[int, tuple[LiveLeg, list[Row]]] = {}
+        written = self._tally.written
+        for outcome in outcomes:
+            found = folded[outcome.reference]
+            leg = found.items[0].leg
+            name = WRITTEN.get(outcome.kind)
+            if name is not None:
+                map_id = leg.configuration.map_id
+                written[map_id][name] += 1
+                self._tally.last_change[map_id] = moment
+            if leg.open_keys:
+                key = found.items[-1].source_key
+                if key in leg.open_keys:
+                    closed.setdefault(id(leg), (leg, []))[1].append(key)
+        for leg, keys in closed.values():
+            self._journal.close_failures(
+                leg.configuration.map_id,
+                leg.configuration.direction,
+                keys,
+                "superseded",
+            )
+            leg.open_keys.difference_update(keys)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    phase: str
+    position: bool
+
+
+def _refusal(outcome: Outcome) -> Refusal:
+    return Refusal(outcome.code, outcome.message, outcome.column, outcome.remote)

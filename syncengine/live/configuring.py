@@ -1,0 +1,193 @@
+"""From the control's configuration to legs that can run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from syncengine.connectors.base import Connector
+from syncengine.errors import EngineError
+from syncengine.live.legs import LiveLeg, LookupCache
+from syncengine.mapping.compiled import CompiledLeg
+from syncengine.mapping.compiler import CompilationError, compile_leg
+from syncengine.mapping.model import Direction, LegalEntityPair, TableMap
+from syncengine.mapping.schema import EnvironmentSchema
+from syncengine.ports import (
+    Journal,
+    LegConfiguration,
+    LegMode,
+    QueuedEntry,
+    StreamConfiguration,
+)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The legs of a stream at one revision."""
+
+    revision: int
+    legs: tuple[LiveLeg, ...]
+    by_table: Mapping[str, tuple[LiveLeg, ...]]
+    reverse: Mapping[int, CompiledLeg]
+    """Opposite legs by map id, for settling conflicts."""
+
+    @staticmethod
+    def empty() -> Configuration:
+        """Before the first one has been read."""
+        return Configuration(-1, (), {}, {})
+
+    def broken(self) -> Iterable[LiveLeg]:
+        """Live legs whose tables do not fit their map."""
+        return [
+            leg
+            for leg in self.legs
+            if leg.problem and leg.configuration.mode is LegMode.LIVE
+        ]
+
+    def leg(self, map_id: int, direction: Direction) -> LiveLeg | None:
+        """The leg of a map, or None when it is not in use."""
+        for leg in self.legs:
+            configuration = leg.configuration
+            if (configuration.map_id, configuration.direction) == (map_id, direction):
+                return leg
+        return None
+
+    def note_queued(self, entries: Iterable[QueuedEntry]) -> None:
+        """Remember how far the queues of our legs reach now."""
+        newest: dict[tuple[int, Direction], str] = {}
+        for entry in entries:
+            newest[entry.map_id, entry.direction] = entry.position
+        for (map_id, direction), position in newest.items():
+            leg = self.leg(map_id, direction)
+            if leg is not None:
+                leg.configuration = replace(leg.configuration, queued_through=position)
+
+
+class Configurator:
+    """Compiles legs on the present schemas; keeps those that have not changed."""
+
+    def __init__(
+        self, source: Connector, target: Connector, journal: Journal, cache: LookupCache
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._journal = journal
+        self._cache = cache
+        self._compiled: dict[
+            tuple[TableMap, Direction, tuple[LegalEntityPair, ...]], CompiledLeg
+        ] = {}
+
+    def configure(
+        self, wanted: StreamConfiguration, present: Configuration
+    ) -> Configuration:
+        """The legs of `wanted`, ready to run. Raises OutageError and SetupError."""
+        active = [leg for leg in wanted.legs if leg.mode is not LegMode.OFF]
+        others = [leg for leg in wanted.reverse_legs if leg.mode is not LegMode.OFF]
+        schemas = self._schemas([*active, *others], wanted.legal_entities)
+        legs = tuple(
+            self._leg(one, wanted.legal_entities, schemas, present) for one in active
+        )
+        by_table: dict[str, tuple[LiveLeg, ...]] = {}
+        for leg in legs:
+            table = self._source_table(leg, schemas[0])
+            by_table[table] = (*by_table.get(table, ()), leg)
+        reverse: dict[int, CompiledLeg] = {}
+        for one in others:
+            compiled, _ = self._compile(
+                one, wanted.legal_entities, schemas[1], schemas[0]
+            )
+            if compiled is not None:
+                reverse[one.map_id] = compiled
+        return Configuration(wanted.revision, legs, by_table, reverse)
+
+    def _schemas(
+        self,
+        legs: list[LegConfiguration],
+        legal_entities: tuple[LegalEntityPair, ...],
+    ) -> tuple[EnvironmentSchema, EnvironmentSchema]:
+        """Both schemas with the tables of legs that are not compiled yet."""
+        new = [
+            leg
+            for leg in legs
+            if (leg.table_map, leg.direction, legal_entities) not in self._compiled
+        ]
+        source, target = self._source.settings.side, self._target.settings.side
+        if not new:
+            return EnvironmentSchema(source.value, {}), EnvironmentSchema(
+                target.value, {}
+            )
+        return (
+            self._source.tables(_tables(new, self._source)),
+            self._target.tables(_tables(new, self._target)),
+        )
+
+    def _leg(
+        self,
+        configuration: LegConfiguration,
+        legal_entities: tuple[LegalEntityPair, ...],
+        schemas: tuple[EnvironmentSchema, EnvironmentSchema],
+        present: Configuration,
+    ) -> LiveLeg:
+        compiled, problem = self._compile(configuration, legal_entities, *schemas)
+        former = present.leg(configuration.map_id, configuration.direction)
+        open_keys = self._journal.open_keys(
+            configuration.map_id, configuration.direction
+        )
+        if former is not None and compiled is not None and former.compiled is compiled:
+            former.configuration = configuration
+            former.open_keys = open_keys
+            return former
+        resolved = (
+            [self._cache.table(lookup) for lookup in compiled.source_lookups]
+            if compiled is not None
+            else []
+        )
+        return LiveLeg(configuration, compiled, resolved, problem, open_keys)
+
+    def _compile(
+        self,
+        configuration: LegConfiguration,
+        legal_entities: tuple[LegalEntityPair, ...],
+        source: EnvironmentSchema,
+        target: EnvironmentSchema,
+    ) -> tuple[CompiledLeg | None, str]:
+        key = (configuration.table_map, configuration.direction, legal_entities)
+        found = self._compiled.get(key)
+        if found is not None:
+            return found, ""
+        try:
+            compiled = compile_leg(
+                configuration.table_map,
+                configuration.direction,
+                source,
+                target,
+                legal_entities,
+            )
+        except CompilationError as error:
+            first = error.findings[0]
+            return None, f"{first.code}: {first.message}"
+        except EngineError as error:
+            return None, f"{error.code}: {error.message}"
+        self._compiled[key] = compiled
+        return compiled, ""
+
+    @staticmethod
+    def _source_table(leg: LiveLeg, source: EnvironmentSchema) -> str:
+        """The table's name as the stream reports it."""
+        if leg.compiled is not None:
+            return leg.compiled.source.name
+        configuration = leg.configuration
+        name = configuration.table_map.table(configuration.direction.source)
+        table = source.table(name)
+        return table.name if table is not None else name
+
+
+def _tables(legs: Iterable[LegConfiguration], connector: Connector) -> list[str]:
+    side = connector.settings.side
+    names = {leg.table_map.table(side) for leg in legs}
+    for leg in legs:
+        names.update(d.table for d in leg.table_map.lookups if d.side is side)
+    rule = connector.settings.company
+    if rule is not None and rule.lookup_table:
+        names.add(rule.lookup_table)
+    return sorted(names)

@@ -1,0 +1,100 @@
+"""Replays what the journal queued, then turns the leg live (architecture 6 and 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from syncengine.connectors.base import Change, ChangeKind, Relation, Transaction
+from syncengine.live.applying import Applier
+from syncengine.live.configuring import Configuration
+from syncengine.live.legs import LiveLeg
+from syncengine.live.routing import Router
+from syncengine.ports import Control, Journal, LegMode, QueuedEntry
+
+DRAIN_ENTRIES = 2_000
+
+
+class Drainer:
+    """Drains legs in mode `drain`; what arrives meanwhile is queued behind."""
+
+    def __init__(
+        self, router: Router, applier: Applier, journal: Journal, control: Control
+    ) -> None:
+        self._router = router
+        self._applier = applier
+        self._journal = journal
+        self._control = control
+
+    def has_work(self, configuration: Configuration) -> bool:
+        """True while some leg is draining: do not wait for new changes then."""
+        return bool(self.due(configuration))
+
+    def due(self, configuration: Configuration) -> list[LiveLeg]:
+        """Legs that are draining and can be."""
+        return [
+            leg
+            for leg in configuration.legs
+            if leg.configuration.mode is LegMode.DRAIN and leg.compiled is not None
+        ]
+
+    def drain(self, leg: LiveLeg) -> bool:
+        """Replay one portion; True when the leg's mode may have changed."""
+        entries = self._journal.queued(leg.configuration, DRAIN_ENTRIES)
+        if not entries:
+            return self._control.drained(leg.configuration)
+        transactions = (
+            _one_transaction(entries)
+            if leg.configuration.fold
+            else _transactions(entries)
+        )
+        routed = self._router.route(transactions, replay=leg)
+        working = [one for one in routed if one.items]
+        if working:
+            self._applier.apply(working, phase="queue", position=False)
+        self._journal.dequeue(leg.configuration, [e.entry_id for e in entries])
+        return False
+
+
+def _transactions(entries: Sequence[QueuedEntry]) -> list[Transaction]:
+    """The source transactions the entries belong to, in commit order."""
+    relations: dict[tuple[str, ...], Relation] = {}
+    result: list[Transaction] = []
+    for position, group in groupby(entries, key=lambda entry: entry.position):
+        members = list(group)
+        result.append(_transaction(position, members, relations))
+    return result
+
+
+def _one_transaction(entries: Sequence[QueuedEntry]) -> list[Transaction]:
+    """Each record's chain by itself: one record refused holds back no other."""
+    relations: dict[tuple[str, ...], Relation] = {}
+    return [
+        _transaction(members[-1].position, members, relations)
+        for members in (
+            list(group) for _, group in groupby(entries, key=lambda entry: entry.key)
+        )
+    ]
+
+
+def _transaction(
+    position: str,
+    entries: Sequence[QueuedEntry],
+    relations: dict[tuple[str, ...], Relation],
+) -> Transaction:
+    changes = []
+    for entry in entries:
+        full = entry.old is not None or entry.kind == ChangeKind.INSERT.value
+        relation = relations.get(entry.columns)
+        if relation is None:
+            relation = Relation("", entry.columns, full)
+            relations[entry.columns] = relation
+        changes.append(Change(relation, ChangeKind(entry.kind), entry.new, entry.old))
+    last = entries[-1]
+    return Transaction(
+        position=position,
+        transaction_id=last.transaction_id,
+        committed_at=last.committed_at,
+        changes=changes,
+        size=0,
+    )

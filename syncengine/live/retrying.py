@@ -1,0 +1,129 @@
+"""Retries from present state: a late retry can never overwrite newer data."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from syncengine.connectors.base import OperationKind, Reader, Transaction
+from syncengine.errors import EngineError
+from syncengine.live.applying import Applier
+from syncengine.live.configuring import Configuration
+from syncengine.live.legs import LiveLeg, record_request
+from syncengine.live.routing import Item, Routed, refusal_of
+from syncengine.mapping.compiled import CompiledLeg, Row
+from syncengine.ports import Journal, LegMode, RetryRequest
+
+RETRIES_AT_ONCE = 500
+
+
+class Retrier:
+    """Tries records of the error list again, as the source has them now."""
+
+    def __init__(self, reader: Reader, applier: Applier, journal: Journal) -> None:
+        self._reader = reader
+        self._applier = applier
+        self._journal = journal
+
+    def run(self, configuration: Configuration) -> None:
+        """Try what is due, a portion at a time."""
+        due: dict[int, tuple[LiveLeg, list[RetryRequest]]] = {}
+        for request in self._journal.retries(RETRIES_AT_ONCE):
+            leg = configuration.leg(request.map_id, request.direction)
+            if leg is None or leg.compiled is None:
+                continue
+            if leg.configuration.mode is not LegMode.LIVE:
+                continue
+            due.setdefault(id(leg), (leg, []))[1].append(request)
+        for leg, requests in due.values():
+            self._retry(leg, requests)
+
+    def _retry(self, leg: LiveLeg, requests: Sequence[RetryRequest]) -> None:
+        compiled = leg.compiled
+        if compiled is None:
+            return
+        keys = [request.key for request in requests]
+        rows = self._present(compiled, keys)
+        batch: list[Routed] = []
+        for request in requests:
+            present = rows.get(request.key, [])
+            items = [
+                self._item(leg, compiled, row, request) for row in present
+            ] or self._gone(leg, compiled, request)
+            if not items:
+                continue
+            leg.open_keys.add(request.key)
+            batch.append(_alone(request, items))
+        if batch:
+            self._applier.apply(batch, phase="retry", position=False)
+
+    def _present(self, leg: CompiledLeg, keys: Sequence[Row]) -> dict[Row, list[Row]]:
+        bound = leg.bind(leg.source_paths)
+        joined: list[dict[str, str | None]] = [{} for _ in leg.source_lookups]
+        rows: dict[Row, list[Row]] = defaultdict(list)
+        for row in self._reader.fetch(record_request(leg), keys):
+            rows[bound.source_key(row, joined)].append(row)
+        return rows
+
+    def _item(
+        self, leg: LiveLeg, compiled: CompiledLeg, row: Row, request: RetryRequest
+    ) -> Item:
+        bound = compiled.bind(compiled.source_paths)
+        joined: list[dict[str, str | None]] = [{} for _ in compiled.source_lookups]
+        item = Item(
+            leg=leg,
+            kind=OperationKind.UPSERT,
+            source_key=request.key,
+            columns=compiled.source_paths,
+            source_row=row,
+            force=True,
+        )
+        try:
+            item.row = bound.map(row, joined)
+            item.key = compiled.key_of(item.row)
+        except EngineError as error:
+            item.refusal = refusal_of(error)
+        return item
+
+    def _gone(
+        self, leg: LiveLeg, compiled: CompiledLeg, request: RetryRequest
+    ) -> list[Item]:
+        """The source row is no more (or out of scope): its error is settled. A delete
+        that failed is tried again as such."""
+        if request.operation != OperationKind.DELETE.value:
+            configuration = leg.configuration
+            self._journal.close_failures(
+                configuration.map_id, configuration.direction, [request.key], "resolved"
+            )
+            leg.open_keys.discard(request.key)
+            return []
+        paths = compiled.source_paths
+        known = dict(zip(compiled.source_key, request.key, strict=True))
+        row = tuple(known.get(path) for path in paths)
+        item = Item(
+            leg=leg,
+            kind=OperationKind.DELETE,
+            source_key=request.key,
+            columns=paths,
+            source_row=row,
+            force=True,
+        )
+        try:
+            joined: list[dict[str, str | None]] = [{} for _ in compiled.source_lookups]
+            item.key = compiled.bind(paths).key(row, joined)
+        except EngineError as error:
+            item.refusal = refusal_of(error)
+        return [item]
+
+
+def _alone(request: RetryRequest, items: list[Item]) -> Routed:
+    """A record by itself, so that one refused record holds back no other."""
+    transaction = Transaction(
+        position="",
+        transaction_id=f"retry {request.error_id}",
+        committed_at=datetime.now(UTC),
+        changes=[],
+        size=0,
+    )
+    return Routed("", transaction, items)

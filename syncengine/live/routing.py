@@ -1,0 +1,345 @@
+"""What each change means for each leg of its table: write, queue, fail or nothing.
+
+Rules: architecture section 6, step 2 and the list below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from syncengine.connectors.base import (
+    Change,
+    ChangeKind,
+    OperationKind,
+    Reader,
+    Transaction,
+)
+from syncengine.errors import EngineError, RecordError
+from syncengine.live.legs import Layout, LiveLeg, LookupCache, collect_references
+from syncengine.mapping.compiled import Lookup, Row
+from syncengine.mapping.model import OnFilterExit
+from syncengine.ports import LegMode, QueuedEntry
+
+
+@dataclass(slots=True)
+class Refusal:
+    """Why a record cannot be carried over."""
+
+    code: str
+    message: str
+    column: str = ""
+    remote: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One change as one leg carries it. `base` is the mapped before-image (None: the
+    whole row is written). `refusal` is set when it could not even be mapped."""
+
+    leg: LiveLeg
+    kind: OperationKind
+    source_key: Row
+    columns: tuple[str, ...]
+    source_row: Row
+    key: Row = ()
+    row: Row | None = None
+    base: Row | None = None
+    force: bool = False
+    refusal: Refusal | None = None
+    parked: bool = False
+
+
+@dataclass(slots=True)
+class Routed:
+    """A source transaction after routing."""
+
+    position: str
+    transaction: Transaction
+    items: list[Item] = field(default_factory=list)
+    queued: list[QueuedEntry] = field(default_factory=list)
+    truncated: list[str] = field(default_factory=list)
+
+
+class Router:
+    """Routes transactions to the legs of one stream."""
+
+    def __init__(self, reader: Reader, cache: LookupCache) -> None:
+        self._reader = reader
+        self._cache = cache
+        self._legs: Mapping[str, Sequence[LiveLeg]] = {}
+        self._lookup_tables: frozenset[str] = frozenset()
+
+    def use(self, legs: Mapping[str, Sequence[LiveLeg]]) -> None:
+        """Route to these legs (by source table) from now on."""
+        self._legs = legs
+        self._lookup_tables = frozenset(
+            lookup.table
+            for group in legs.values()
+            for leg in group
+            if leg.compiled is not None
+            for lookup in leg.compiled.source_lookups
+        )
+
+    def route(
+        self, transactions: Sequence[Transaction], *, replay: LiveLeg | None = None
+    ) -> list[Routed]:
+        """Route whole transactions; with `replay`, queued changes of that one leg."""
+        for transaction in transactions:
+            for change in transaction.changes:
+                if change.relation.table in self._lookup_tables:
+                    self._forget(change)
+        self._look_up(transactions, replay)
+        return [self._route(transaction, replay) for transaction in transactions]
+
+    def _forget(self, change: Change) -> None:
+        if change.kind in (ChangeKind.UPDATE, ChangeKind.TRUNCATE):
+            self._cache.forget(change.relation.table)
+
+    def _targets(self, change: Change, replay: LiveLeg | None) -> Sequence[LiveLeg]:
+        if replay is not None:
+            return (replay,)
+        return self._legs.get(change.relation.table, ())
+
+    def _look_up(
+        self, transactions: Sequence[Transaction], replay: LiveLeg | None
+    ) -> None:
+        wanted: dict[Lookup, set[str]] = {}
+        for transaction in transactions:
+            for change in transaction.changes:
+                for leg in self._targets(change, replay):
+                    if leg.compiled is None or not leg.compiled.source_lookups:
+                        continue
+                    try:
+                        layout = leg.layout(change.relation)
+                    except EngineError:
+                        continue  # reported when the change itself is routed
+                    collect_references(leg, layout, (change.new, change.old), wanted)
+        if wanted:
+            self._cache.fetch(self._reader, wanted)
+
+    def _route(self, transaction: Transaction, replay: LiveLeg | None) -> Routed:
+        routed = Routed(transaction.position, transaction)
+        for ordinal, change in enumerate(transaction.changes):
+            for leg in self._targets(change, replay):
+                if change.kind is ChangeKind.TRUNCATE:
+                    routed.truncated.append(change.relation.table)
+                elif replay is not None:
+                    self._carry(leg, change, routed)
+                else:
+                    self._dispatch(leg, change, routed, ordinal)
+        return routed
+
+    def _dispatch(
+        self, leg: LiveLeg, change: Change, routed: Routed, ordinal: int
+    ) -> None:
+        configuration = leg.configuration
+        if routed.position <= configuration.queued_through:
+            return
+        if configuration.mode is LegMode.OFF:
+            return
+        if configuration.mode is LegMode.LIVE and leg.compiled is not None:
+            self._carry(leg, change, routed)
+        elif self._concerns(leg, change):
+            routed.queued.append(self._entry(leg, change, routed, ordinal))
+
+    # -- queueing -------------------------------------------------------------------
+
+    def _concerns(self, leg: LiveLeg, change: Change) -> bool:
+        """False when the change can never matter to the leg: other company, filtered
+        out before and after, or no mapped column touched."""
+        if leg.compiled is None:
+            return True
+        try:
+            layout = leg.layout(change.relation)
+            scope = layout.bound.in_scope
+            resolved = leg.resolved
+            new, old = change.new, change.old
+            if not change.relation.full_identity:
+                return True
+            if new is not None and old is not None:
+                if not (scope(new, resolved) or scope(old, resolved)):
+                    return False
+                pick = layout.mapped_values
+                return bool(
+                    pick(new) != pick(old)
+                    or scope(new, resolved) != scope(old, resolved)
+                )
+            row = new if new is not None else old
+            return row is not None and scope(row, resolved)
+        except EngineError:
+            return True
+
+    def _entry(
+        self, leg: LiveLeg, change: Change, routed: Routed, ordinal: int
+    ) -> QueuedEntry:
+        row = change.new if change.new is not None else change.old
+        return QueuedEntry(
+            map_id=leg.configuration.map_id,
+            direction=leg.configuration.direction,
+            position=routed.position,
+            ordinal=ordinal,
+            transaction_id=routed.transaction.transaction_id,
+            committed_at=routed.transaction.committed_at,
+            kind=change.kind.value,
+            key=self._source_key(leg, change, row or ()),
+            columns=change.relation.columns,
+            new=change.new,
+            old=change.old,
+        )
+
+    @staticmethod
+    def _source_key(leg: LiveLeg, change: Change, row: Row) -> Row:
+        if leg.compiled is None:
+            return ()
+        try:
+            layout = leg.layout(change.relation)
+            return layout.bound.source_key(row, leg.resolved)
+        except EngineError:
+            return ()
+
+    # -- carrying over --------------------------------------------------------------
+
+    def _carry(self, leg: LiveLeg, change: Change, routed: Routed) -> None:
+        """Add what the change means for a live leg to `routed`."""
+        row = change.new if change.new is not None else change.old
+        if row is None:
+            return
+        try:
+            item = self._item(leg, leg.layout(change.relation), change)
+        except EngineError as error:
+            routed.items.append(
+                Item(
+                    leg=leg,
+                    kind=OperationKind.UPSERT
+                    if change.new is not None
+                    else OperationKind.DELETE,
+                    source_key=self._source_key(leg, change, row),
+                    columns=change.relation.columns,
+                    source_row=row,
+                    refusal=refusal_of(error),
+                )
+            )
+            return
+        if item is not None:
+            routed.items.append(item)
+
+    def _item(self, leg: LiveLeg, layout: Layout, change: Change) -> Item | None:
+        bound, resolved = layout.bound, leg.resolved
+        new, old = change.new, change.old
+        full = change.relation.full_identity
+        if new is None:
+            return None if old is None else self._deleted(leg, layout, change, old)
+        enters = bound.in_scope(new, resolved)
+        if old is None or not full:
+            if not enters:
+                return None
+            return self._written(leg, layout, change, new, None, force=old is not None)
+        was_in = bound.in_scope(old, resolved)
+        if not enters:
+            return self._left(leg, layout, change, old) if was_in else None
+        if not was_in:
+            return self._written(leg, layout, change, new, None, force=False)
+        if layout.mapped_values(new) == layout.mapped_values(old):
+            return None
+        return self._written(leg, layout, change, new, old, force=False)
+
+    def _written(
+        self,
+        leg: LiveLeg,
+        layout: Layout,
+        change: Change,
+        new: Row,
+        old: Row | None,
+        *,
+        force: bool,
+    ) -> Item | None:
+        bound, resolved = layout.bound, leg.resolved
+        compiled = bound.leg
+        mapped = bound.map(new, resolved)
+        key = compiled.key_of(mapped)
+        base: Row | None = None
+        if old is not None:
+            if bound.key(old, resolved) != key:
+                raise RecordError(
+                    "The integration key of the record was changed from "
+                    f"{_show(bound.source_key(old, resolved))} to "
+                    f"{_show(bound.source_key(new, resolved))}. Integration keys "
+                    "identify the record on both sides and cannot change; change it "
+                    "back, or delete the record and create it anew.",
+                    code="key_immutable",
+                )
+            try:
+                base = bound.map(old, resolved)
+            except RecordError:
+                force = True
+            else:
+                if base == mapped:
+                    return None
+        source_key = bound.source_key(new, resolved)
+        if change.incomplete or source_key in leg.open_keys:
+            force, base = True, None
+        return Item(
+            leg=leg,
+            kind=OperationKind.UPSERT,
+            source_key=source_key,
+            columns=change.relation.columns,
+            source_row=new,
+            key=key,
+            row=mapped,
+            base=base,
+            force=force,
+        )
+
+    def _deleted(
+        self, leg: LiveLeg, layout: Layout, change: Change, old: Row
+    ) -> Item | None:
+        bound, resolved = layout.bound, leg.resolved
+        if change.relation.full_identity:
+            if not bound.in_scope(old, resolved):
+                return None
+            return self._removal(leg, layout, change, old)
+        if not bound.company_linked(old, resolved):
+            return None
+        item = self._removal(leg, layout, change, old)
+        item.force, item.base = True, None
+        return item
+
+    def _left(
+        self, leg: LiveLeg, layout: Layout, change: Change, old: Row
+    ) -> Item | None:
+        """A row that stopped matching is left alone or deleted, as the map says."""
+        if layout.bound.leg.table_map.on_filter_exit is OnFilterExit.LEAVE:
+            return None
+        return self._removal(leg, layout, change, old)
+
+    def _removal(self, leg: LiveLeg, layout: Layout, change: Change, old: Row) -> Item:
+        bound, resolved = layout.bound, leg.resolved
+        source_key = bound.source_key(old, resolved)
+        base: Row | None = None
+        force = source_key in leg.open_keys
+        if not force:
+            try:
+                base = bound.map(old, resolved)
+            except RecordError:
+                force = True
+        return Item(
+            leg=leg,
+            kind=OperationKind.DELETE,
+            source_key=source_key,
+            columns=change.relation.columns,
+            source_row=old,
+            key=bound.key(old, resolved),
+            base=base,
+            force=force,
+        )
+
+
+def refusal_of(error: EngineError) -> Refusal:
+    """The refusal an error of the mapping stands for."""
+    column = error.column if isinstance(error, RecordError) else ""
+    return Refusal(error.code, error.message, column, error.remote)
+
+
+def _show(key: Row) -> str:
+    return " / ".join("(empty)" if part is None else part for part in key)

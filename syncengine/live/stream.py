@@ -1,0 +1,336 @@
+"""The loop of one stream: receive, route, apply, confirm; drain and retry between.
+
+Architecture section 6. Whatever must not be lost is on the target or in the journal
+before a position is stored or confirmed, so the stream can be killed anywhere.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from syncengine.conflicts import Settler
+from syncengine.connectors.base import (
+    ChangeStream,
+    Connector,
+    Reader,
+    Transaction,
+    Writer,
+)
+from syncengine.errors import EngineError, OutageError, SetupError, TransientError
+from syncengine.live.applying import Applier, Tally
+from syncengine.live.configuring import Configuration, Configurator
+from syncengine.live.draining import Drainer
+from syncengine.live.legs import LookupCache
+from syncengine.live.retrying import Retrier
+from syncengine.live.routing import Router
+from syncengine.live.settling import settle_with
+from syncengine.ports import Control, Journal, StreamReport
+
+Stop = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class LiveSettings:
+    """Limits and rhythms of a stream; seconds unless named otherwise."""
+
+    batch_changes: int = 2_000
+    batch_bytes: int = 16 * 1024 * 1024
+    wait: float = 0.05
+    configuration_every: float = 0.1
+    report_every: float = 0.5
+    retry_every: float = 1.0
+    lag_bytes_every: float = 5.0
+    first_delay: float = 0.1
+    longest_delay: float = 5.0
+
+
+class LiveStream:
+    """One direction's live sync of a connection set, run by exactly one worker."""
+
+    def __init__(
+        self,
+        link: str,
+        source: Connector,
+        target: Connector,
+        journal: Journal,
+        control: Control,
+        settings: LiveSettings | None = None,
+    ) -> None:
+        self._link = link
+        self._source = source
+        self._target = target
+        self._journal = journal
+        self._control = control
+        self._settings = settings or LiveSettings()
+        self._position = ""
+
+    def run(self, stop: Stop) -> None:
+        """Run until `stop()` is true. Outages are waited out with a growing delay.
+
+        Raises EngineError only where this worker must give the stream up (another one
+        has taken it over); failures of the journal itself pass through.
+        """
+        delay = self._settings.first_delay
+        while not stop():
+            started = time.monotonic()
+            try:
+                self._session(stop)
+            except (OutageError, TransientError, SetupError) as error:
+                if time.monotonic() - started > 10 * self._settings.longest_delay:
+                    delay = self._settings.first_delay
+                self._report_trouble(error)
+                _pause(delay, stop)
+                delay = min(delay * 2, self._settings.longest_delay)
+
+    def _session(self, stop: Stop) -> None:
+        with ExitStack() as stack:
+            session = _Session(
+                self._link,
+                self._source,
+                self._target,
+                self._journal,
+                self._control,
+                self._settings,
+                stack,
+            )
+            try:
+                session.run(stop)
+            finally:
+                self._position = session.position
+
+    def _report_trouble(self, error: EngineError) -> None:
+        self._journal.report(
+            StreamReport(
+                state="down" if isinstance(error, SetupError) else "retrying",
+                position=self._position,
+                lag_seconds=None,
+                lag_bytes=None,
+                message=error.message,
+            )
+        )
+
+
+class _Session:
+    """What runs between two outages: open connections and everything built on them."""
+
+    def __init__(
+        self,
+        link: str,
+        source: Connector,
+        target: Connector,
+        journal: Journal,
+        control: Control,
+        settings: LiveSettings,
+        stack: ExitStack,
+    ) -> None:
+        self._link = link
+        self._source = source
+        self._target = target
+        self._journal = journal
+        self._control = control
+        self._settings = settings
+        self._tally = Tally()
+        self._writer = _closing(stack, target.writer(link))
+        self.position = self._writer.position() or ""
+        self._reader: Reader = stack.enter_context(source.reader())
+        self._settler = Settler(
+            _closing(stack, source.writer(link)),
+            _closing(stack, target.writer(link)),
+            journal,
+        )
+        self._stream: ChangeStream = source.open_stream(link, self.position or None)
+        stack.callback(self._stream.close)
+        self._cache = LookupCache()
+        self._configurator = Configurator(source, target, journal, self._cache)
+        self._router = Router(self._reader, self._cache)
+        self._configuration = Configuration.empty()
+        self._applier = Applier(
+            self._writer,
+            journal,
+            settle_with(self._settler, lambda: self._configuration),
+            self._tally,
+        )
+        self._drainer = Drainer(self._router, self._applier, journal, control)
+        self._retrier = Retrier(self._reader, self._applier, journal)
+        self._lag_seconds = 0.0
+        self._lag_bytes: int | None = None
+        self._due = _Due()
+
+    def run(self, stop: Stop) -> None:
+        """Work until told to stop. Raises OutageError and the like."""
+        settings = self._settings
+        while not stop():
+            self._configure()
+            transactions = self._stream.receive(
+                settings.batch_changes, settings.batch_bytes, self._waiting_time()
+            )
+            if transactions:
+                self._process(transactions, stop)
+            else:
+                self._lag_seconds = 0.0
+            self._stream.confirm(self._stream.seen_position)
+            self._between(stop)
+            self._report()
+        self._report(always=True)
+
+    def _waiting_time(self) -> float:
+        return (
+            0.0 if self._drainer.has_work(self._configuration) else self._settings.wait
+        )
+
+    # -- configuration --------------------------------------------------------------
+
+    def _configure(self) -> None:
+        if not self._due.now("configuration", self._settings.configuration_every):
+            return
+        if self._control.revision() != self._configuration.revision:
+            self._reconfigure()
+
+    def _reconfigure(self) -> None:
+        self._configuration = self._configurator.configure(
+            self._control.configuration(), self._configuration
+        )
+        self._router.use(self._configuration.by_table)
+        self._due.force("retry")
+        for leg in self._configuration.broken():
+            code, _, message = leg.problem.partition(": ")
+            self._control.schema_broken(leg.configuration, code, message)
+        self._control.acknowledge(
+            self._configuration.revision, self._stream.seen_position
+        )
+
+    # -- transactions ---------------------------------------------------------------
+
+    def _process(self, transactions: Sequence[Transaction], stop: Stop) -> None:
+        """Apply a batch, through transient failures and short outages of the target."""
+        delay = self._settings.first_delay
+        pending = list(transactions)
+        while pending:
+            try:
+                self._apply(pending)
+                return
+            except (TransientError, OutageError) as error:
+                if stop():
+                    raise
+                self._report_outage(error, pending)
+                self._wait_out(delay, stop)
+                delay = min(delay * 2, self._settings.longest_delay)
+            stored = self._stored_position()
+            if stored is not None:
+                pending = [one for one in pending if one.position > stored]
+
+    def _apply(self, transactions: Sequence[Transaction]) -> None:
+        routed = self._router.route(transactions)
+        queued = [entry for one in routed for entry in one.queued]
+        if queued:
+            self._journal.enqueue(queued)
+            self._configuration.note_queued(queued)
+        for table in sorted({name for one in routed for name in one.truncated}):
+            self._journal.event(
+                "stream.truncated",
+                f"Table {table} was emptied with TRUNCATE, which carries no rows. The "
+                "other side keeps its rows; compare the map and repair it if needed.",
+                table=table,
+            )
+        working = [one for one in routed if one.items]
+        if working:
+            self._applier.apply(working)
+        last = transactions[-1]
+        self.position = last.position
+        self._lag_seconds = max(
+            0.0, (datetime.now(UTC) - last.committed_at).total_seconds()
+        )
+
+    def _stored_position(self) -> str | None:
+        """Where the target really is, after an interrupted commit; None if unknown."""
+        try:
+            return self._writer.position() or ""
+        except (OutageError, TransientError):
+            return None
+
+    def _wait_out(self, seconds: float, stop: Stop) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not stop():
+            self._stream.keepalive()
+            time.sleep(min(0.05, seconds))  # a back-off, not a wait for a result
+
+    def _report_outage(
+        self, error: EngineError, pending: Sequence[Transaction]
+    ) -> None:
+        oldest = pending[0].committed_at
+        self._journal.report(
+            StreamReport(
+                state="retrying",
+                position=self.position,
+                lag_seconds=(datetime.now(UTC) - oldest).total_seconds(),
+                lag_bytes=self._lag_bytes,
+                message=error.message,
+            )
+        )
+
+    # -- between batches ------------------------------------------------------------
+
+    def _between(self, stop: Stop) -> None:
+        for leg in self._drainer.due(self._configuration):
+            after = leg.configuration.drain_after
+            if after > self._stream.seen_position:
+                self._stream.keepalive(ask=True)
+            elif self._drainer.drain(leg):
+                self._reconfigure()
+                return
+        if self._due.now("retry", self._settings.retry_every):
+            self._retrier.run(self._configuration)
+
+    def _report(self, *, always: bool = False) -> None:
+        if not (self._due.now("report", self._settings.report_every) or always):
+            return
+        if self._due.now("lag_bytes", self._settings.lag_bytes_every):
+            self._lag_bytes = self._source.lag_bytes(self._link)
+        written = {key: dict(counts) for key, counts in self._tally.written.items()}
+        moments = dict(self._tally.last_change)
+        self._tally.written.clear()
+        self._tally.last_change.clear()
+        self._journal.report(
+            StreamReport(
+                state="running",
+                position=self._stream.seen_position,
+                lag_seconds=self._lag_seconds,
+                lag_bytes=self._lag_bytes,
+                written=written,
+                last_change=moments,
+            )
+        )
+
+
+class _Due:
+    """Remembers when something was last done."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+
+    def now(self, name: str, every: float) -> bool:
+        """True when `every` seconds have passed since this last was true."""
+        moment = time.monotonic()
+        if moment - self._last.get(name, float("-inf")) < every:
+            return False
+        self._last[name] = moment
+        return True
+
+    def force(self, name: str) -> None:
+        """Make the next `now` true."""
+        self._last.pop(name, None)
+
+
+def _closing(stack: ExitStack, writer: Writer) -> Writer:
+    stack.callback(writer.close)
+    return writer
+
+
+def _pause(seconds: float, stop: Stop) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not stop():
+        time.sleep(0.05)  # a back-off, not a wait for a result
