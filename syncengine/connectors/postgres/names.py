@@ -23,3 +23,9 @@ def slot_name(link: str, side: Side) -> str:
 def publication_name(link: str, side: Side) -> str:
     """Name of the publication; the same as the slot's."""
     return slot_name(link, side)
+
+
+def row_name(link: str, side: Side) -> str:
+    """What rows of our own tables are filed under: both sides of a connection set
+    may live in one database."""
+    return f"{link}:{side.value}"

@@ -1,0 +1,138 @@
+"""One environment on PostgreSQL: everything a connector promises, wired together."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+from syncengine.connectors.base import (
+    ChangeStream,
+    ConnectionSettings,
+    Description,
+    InstallPlan,
+    Reader,
+    Writer,
+)
+from syncengine.connectors.postgres.catalog import read_schema
+from syncengine.connectors.postgres.check import check
+from syncengine.connectors.postgres.connection import PostgresConnection, connect
+from syncengine.connectors.postgres.errors import translated_setup
+from syncengine.connectors.postgres.install import install, plan_install, uninstall
+from syncengine.connectors.postgres.names import slot_name
+from syncengine.connectors.postgres.position import parse_position
+from syncengine.connectors.postgres.reader import PostgresReader
+from syncengine.mapping.model import HealthFinding
+from syncengine.mapping.schema import EnvironmentSchema
+
+CAPABILITIES = frozenset(
+    {"changes", "transactions", "snapshot", "bulk_load", "before_images", "deletes"}
+)
+
+_DESCRIPTION = """
+SELECT current_setting('server_version'), s.system_identifier, d.oid, d.datname,
+       extract(epoch FROM clock_timestamp()), current_setting('track_commit_timestamp')
+FROM pg_control_system() s, pg_database d WHERE d.datname = current_database()
+"""
+
+_LAG = """
+SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint
+FROM pg_replication_slots WHERE slot_name = %s
+"""
+
+
+class PostgresConnector:
+    """Promises of `syncengine.connectors.base.Connector`, kept by PostgreSQL 14-18."""
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self.settings = settings
+
+    def describe(self) -> Description:
+        """Product, version, fingerprint, capabilities and clock of the server."""
+        with self._connected("describe") as connection:
+            before = time.time()
+            row = connection.execute(_DESCRIPTION).fetchone()
+            after = time.time()
+        assert row is not None  # noqa: S101 - the current database is always listed
+        version, system, database, name, clock, commit_timestamps = row
+        text = f"{system}/{database}/{name}"
+        capabilities = CAPABILITIES
+        if commit_timestamps == "on":
+            capabilities |= {"commit_timestamps"}
+        return Description(
+            product="PostgreSQL",
+            version=version.partition(" ")[0],
+            fingerprint=hashlib.sha256(text.encode()).hexdigest()[:32],
+            capabilities=capabilities,
+            clock_skew_seconds=float(clock) - (before + after) / 2,
+        )
+
+    def tables(self, names: Sequence[str] | None = None) -> EnvironmentSchema:
+        """Schemas of the named tables and of those they refer to."""
+        with self._connected("schema") as connection:
+            tables = read_schema(connection, self.settings.schema, names)
+        return EnvironmentSchema(self.settings.name, tables, self.settings.company)
+
+    def reader(self) -> AbstractContextManager[Reader]:
+        """A reader over its own connection."""
+        return self._reader()
+
+    @contextmanager
+    def _reader(self) -> Iterator[Reader]:
+        with self._connect("reader") as connection:
+            yield PostgresReader(connection, self.settings)
+
+    def open_stream(self, link: str, position: str | None) -> ChangeStream:
+        """The change stream of `link` from `position`."""
+        from syncengine.connectors.postgres.stream import PostgresStream
+
+        return PostgresStream(self.settings, link, position)
+
+    def writer(self, link: str) -> Writer:
+        """A writer whose transactions carry the mark of `link`."""
+        from syncengine.connectors.postgres.writer import PostgresWriter
+
+        return PostgresWriter(self.settings, link)
+
+    def plan_install(self, link: str, tables: Sequence[str]) -> InstallPlan:
+        """What capture of `tables` still needs here."""
+        with self._connected("install") as connection:
+            return plan_install(connection, self.settings, link, tables)
+
+    def install(self, link: str, tables: Sequence[str]) -> None:
+        """Make what capture of `tables` still needs."""
+        with self._connected("install") as connection:
+            install(connection, self.settings, link, tables)
+
+    def uninstall(self, link: str) -> None:
+        """Remove what `install` made for `link`."""
+        with self._connected("install") as connection:
+            uninstall(connection, self.settings, link)
+
+    def check(self, link: str, tables: Sequence[str]) -> list[HealthFinding]:
+        """Findings for each missing prerequisite; empty means ready."""
+        with self._connected("check") as connection:
+            return check(connection, self.settings, link, tables)
+
+    def position_key(self, position: str) -> int:
+        """The byte of the log a position stands for."""
+        return parse_position(position)
+
+    def lag_bytes(self, link: str) -> int | None:
+        """Bytes of log not yet confirmed by the stream of `link`, or None."""
+        slot = slot_name(link, self.settings.side)
+        with self._connected("lag") as connection:
+            row = connection.execute(_LAG, (slot,)).fetchone()
+        return None if row is None or row[0] is None else int(row[0])
+
+    @contextmanager
+    def _connected(self, purpose: str) -> Iterator[PostgresConnection]:
+        place = self.settings.name
+        with self._connect(purpose) as connection, translated_setup(place):
+            yield connection
+
+    def _connect(self, purpose: str) -> PostgresConnection:
+        return connect(
+            self.settings, autocommit=True, application_name=f"dualwrite {purpose}"
+        )

@@ -1,0 +1,417 @@
+"""What capture needs in a customer's database: made, listed and taken away again.
+
+Our schema `dualwrite` with two tables, a publication, REPLICA IDENTITY FULL on the
+captured tables (the former one is remembered) and a replication slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+import psycopg
+from psycopg import sql
+
+from syncengine.connectors.base import ConnectionSettings, InstallPlan
+from syncengine.connectors.postgres.connection import PostgresConnection
+from syncengine.connectors.postgres.facts import RIGHTS, Facts, StoredTable, gather
+from syncengine.connectors.postgres.names import (
+    OWN_SCHEMA,
+    publication_name,
+    row_name,
+    slot_name,
+)
+from syncengine.errors import OutageError, SetupError
+from syncengine.mapping.model import HealthFinding, Severity
+
+SLOT_PATIENCE_SECONDS = 60
+"""A slot waits for every transaction open on the server when it is made."""
+
+_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '10s'"
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('dualwrite install'))"
+
+_POSITION = """\
+CREATE TABLE dualwrite.position (
+    link text PRIMARY KEY,
+    position text NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT now()
+)"""
+_INSTALLED = """\
+CREATE TABLE dualwrite.installed (
+    link text NOT NULL,
+    table_name text NOT NULL,
+    former_identity "char" NOT NULL,
+    former_index text,
+    PRIMARY KEY (link, table_name)
+)"""
+
+# Where another connection set captures the table already, what it found counts.
+_REMEMBER = """\
+INSERT INTO dualwrite.installed (link, table_name, former_identity, former_index)
+SELECT {row}, {table}, coalesce(max(o.former_identity::text), {identity})::"char",
+       CASE WHEN count(o.*) > 0 THEN max(o.former_index) ELSE {index} END
+FROM dualwrite.installed o WHERE o.table_name = {table}
+ON CONFLICT DO NOTHING"""
+
+_BLOCKERS = """
+SELECT format('process %%s of %%s in database %%s, open since %%s', pid, usename,
+              datname, to_char(xact_start, 'YYYY-MM-DD HH24:MI:SS'))
+FROM pg_stat_activity
+WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = %s
+ORDER BY xact_start LIMIT 1
+"""
+
+# Rows whose table is gone, has its former identity back, or is still captured by
+# another connection set need no statement.
+_RESTORE = """
+SELECT i.table_name, i.former_identity, i.former_index,
+       coalesce(pg_has_role(c.relowner, 'USAGE'), false)
+FROM dualwrite.installed i
+JOIN pg_class c ON c.oid = to_regclass(i.table_name)
+WHERE i.link = %(row)s AND c.relreplident <> i.former_identity
+  AND NOT EXISTS (SELECT FROM dualwrite.installed o
+                  WHERE o.table_name = i.table_name AND o.link <> i.link)
+ORDER BY i.table_name
+"""
+
+_FORGET = """
+DELETE FROM dualwrite.installed i WHERE i.link = %(row)s AND NOT EXISTS (
+    SELECT FROM pg_class c
+    WHERE c.oid = to_regclass(i.table_name) AND c.relreplident <> i.former_identity
+      AND NOT EXISTS (SELECT FROM dualwrite.installed o
+                      WHERE o.table_name = i.table_name AND o.link <> i.link))
+"""
+
+_UNUSED = """
+SELECT pg_has_role(n.nspowner, 'USAGE')
+FROM pg_namespace n WHERE n.nspname = %s
+  AND NOT EXISTS (SELECT FROM dualwrite.installed)
+  AND NOT EXISTS (SELECT FROM dualwrite.position)
+  AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid
+                  AND c.relkind <> 'i' AND c.relname NOT IN ('position', 'installed'))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One statement of the installation; `allowed` when our account may run it."""
+
+    statement: str
+    allowed: bool
+
+
+def plan_install(
+    connection: PostgresConnection,
+    settings: ConnectionSettings,
+    link: str,
+    tables: Sequence[str],
+) -> InstallPlan:
+    """Statements that capture of `tables` still needs, and what stands in the way."""
+    facts = gather(connection, settings, link, tables)
+    steps = _steps(connection, facts)
+    statements = [step.statement for step in steps]
+    if not facts.own.slot:
+        statements.append(_slot_statement(connection, facts))
+    findings: tuple[HealthFinding, ...] = ()
+    if not _allowed(facts, steps):
+        findings = (_rights_finding(connection, facts, steps),)
+    return InstallPlan(tuple(statements), findings)
+
+
+def install(
+    connection: PostgresConnection,
+    settings: ConnectionSettings,
+    link: str,
+    tables: Sequence[str],
+) -> None:
+    """Make what is missing; `connection` is in autocommit mode.
+
+    Raises SetupError `rights_missing` with the administrator's script in
+    `details["script"]` and changes nothing when our account may not do all of it, and
+    SetupError `table_missing`.
+    """
+    with connection.transaction():
+        connection.execute(_ONE_AT_A_TIME)
+        connection.execute(_LOCK_TIMEOUT)
+        facts = gather(connection, settings, link, tables)
+        if facts.missing:
+            names = ", ".join(facts.missing)
+            raise SetupError(
+                f"{settings.name} has no table {names} in schema {settings.schema}.",
+                code="table_missing",
+                details={"tables": list(facts.missing)},
+            )
+        steps = _steps(connection, facts)
+        if not _allowed(facts, steps):
+            finding = _rights_finding(connection, facts, steps)
+            raise SetupError(
+                finding.message,
+                code="rights_missing",
+                details={"script": finding.script},
+            )
+        for step in steps:
+            connection.execute(step.statement.encode())
+    if not facts.own.slot:
+        _create_slot(connection, facts)
+
+
+def grants(connection: PostgresConnection, facts: Facts) -> list[str]:
+    """GRANT statements for rights our account lacks on the tables."""
+    role = sql.Identifier(facts.server.role)
+    found: list[sql.Composable] = []
+    if not facts.server.schema_usage:
+        schema = sql.Identifier(facts.settings.schema)
+        found.append(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, role))
+    for table in facts.tables:
+        lacking = [right for right in RIGHTS if right not in table.rights]
+        if lacking:
+            rights = sql.SQL(", ").join(sql.SQL(right) for right in lacking)
+            name = sql.SQL(table.name)
+            found.append(sql.SQL("GRANT {} ON {} TO {}").format(rights, name, role))
+        for sequence in table.sequences:
+            name = sql.SQL(sequence)
+            found.append(sql.SQL("GRANT USAGE ON SEQUENCE {} TO {}").format(name, role))
+    for referred in facts.referred:
+        name = sql.SQL(referred)
+        found.append(sql.SQL("GRANT SELECT ON {} TO {}").format(name, role))
+    return [statement.as_string(connection) for statement in found]
+
+
+def replication_grant(connection: PostgresConnection, facts: Facts) -> str:
+    """The statement that lets our account read the log."""
+    role = sql.Identifier(facts.server.role)
+    return sql.SQL("ALTER ROLE {} REPLICATION").format(role).as_string(connection)
+
+
+def administrator_script(connection: PostgresConnection, facts: Facts) -> str:
+    """What a database administrator runs once; afterwards `install` does the rest."""
+    return _script(connection, facts, _steps(connection, facts))
+
+
+def _steps(connection: PostgresConnection, facts: Facts) -> list[Step]:
+    own, server = facts.own, facts.server
+    writable = own.schema_writable if own.schema else server.may_create_schema
+    steps: list[Step] = []
+    if not own.schema:
+        steps.append(Step(f"CREATE SCHEMA {OWN_SCHEMA}", writable))
+    if not own.position:
+        steps.append(Step(_POSITION, writable))
+    if not own.installed:
+        steps.append(Step(_INSTALLED, writable))
+    seen: set[str] = set()
+    for table in facts.tables:
+        for stored in table.stored:
+            if stored.name not in seen:
+                seen.add(stored.name)
+                steps += _identity_steps(connection, facts, stored)
+    return steps + _publication_steps(connection, facts)
+
+
+def _identity_steps(
+    connection: PostgresConnection, facts: Facts, stored: StoredTable
+) -> list[Step]:
+    steps = []
+    if stored.name not in facts.remembered:
+        remember = sql.SQL(_REMEMBER).format(
+            row=sql.Literal(facts.row),
+            table=sql.Literal(stored.name),
+            identity=sql.Literal(stored.identity),
+            index=sql.Literal(stored.index),
+        )
+        steps.append(Step(remember.as_string(connection), True))
+    if stored.identity != "f":
+        alter = f"ALTER TABLE {stored.name} REPLICA IDENTITY FULL"
+        steps.append(Step(alter, stored.owned))
+    return steps
+
+
+def _publication_steps(connection: PostgresConnection, facts: Facts) -> list[Step]:
+    own = facts.own
+    name = sql.Identifier(facts.publication).as_string(connection)
+    tables = [table for table in facts.tables if not table.published]
+    names = ", ".join(dict.fromkeys(table.name for table in tables))
+    owned = all(table.owned for table in tables)
+    if not own.publication:
+        target = f" FOR TABLE {names}" if names else ""
+        statement = (
+            f"CREATE PUBLICATION {name}{target} "
+            "WITH (publish_via_partition_root = true)"
+        )
+        return [Step(statement, owned and facts.server.may_create_schema)]
+    if not names:
+        return []
+    statement = f"ALTER PUBLICATION {name} ADD TABLE {names}"
+    return [Step(statement, owned and own.publication_owned)]
+
+
+def _allowed(facts: Facts, steps: Sequence[Step]) -> bool:
+    return facts.server.replication and all(step.allowed for step in steps)
+
+
+def _script(connection: PostgresConnection, facts: Facts, steps: Sequence[Step]) -> str:
+    role = sql.Identifier(facts.server.role).as_string(connection)
+    lines: list[str] = []
+    if not facts.server.replication:
+        lines.append(replication_grant(connection, facts))
+    lines += grants(connection, facts)
+    if not all(step.allowed for step in steps):
+        for step in steps:
+            statement = step.statement
+            if statement == f"CREATE SCHEMA {OWN_SCHEMA}":
+                statement += f" AUTHORIZATION {role}"
+            lines.append(statement)
+            if statement in (_POSITION, _INSTALLED):
+                name = statement.split()[2]
+                lines.append(f"ALTER TABLE {name} OWNER TO {role}")
+        if facts.own.schema and not facts.own.schema_writable:
+            lines.append(f"GRANT USAGE, CREATE ON SCHEMA {OWN_SCHEMA} TO {role}")
+    return "".join(f"{line};\n" for line in lines)
+
+
+def _rights_finding(
+    connection: PostgresConnection, facts: Facts, steps: Sequence[Step]
+) -> HealthFinding:
+    lacking = [step.statement.splitlines()[0] for step in steps if not step.allowed]
+    if not facts.server.replication:
+        lacking.insert(0, replication_grant(connection, facts))
+    return HealthFinding(
+        code="PG_PRIVILEGE",
+        severity=Severity.ERROR,
+        message=(
+            f"The account {facts.server.role} of {facts.settings.name} may not install "
+            f"change capture: {len(lacking)} statements need more rights, first "
+            f"{lacking[0]}."
+        ),
+        place=facts.settings.name,
+        cure="Let a database administrator run the script, then install again.",
+        script=_script(connection, facts, steps),
+    )
+
+
+def _slot_statement(connection: PostgresConnection, facts: Facts) -> str:
+    name = sql.Literal(facts.slot).as_string(connection)
+    return f"SELECT pg_create_logical_replication_slot({name}, 'pgoutput')"
+
+
+def _create_slot(connection: PostgresConnection, facts: Facts) -> None:
+    statement = _slot_statement(connection, facts)
+    connection.execute(
+        sql.SQL("SET statement_timeout = {}").format(
+            sql.Literal(f"{SLOT_PATIENCE_SECONDS}s")
+        )
+    )
+    try:
+        connection.execute(statement.encode())
+    except psycopg.errors.DuplicateObject:
+        return
+    except psycopg.errors.QueryCanceled as error:
+        blocker = connection.execute(_BLOCKERS, ("client backend",)).fetchone()
+        raise OutageError(
+            f"The replication slot on {facts.settings.name} waits for transactions "
+            f"that are open on its server: {blocker[0] if blocker else 'unknown'}.",
+            code="slot_blocked",
+            remote=str(error),
+        ) from error
+    finally:
+        connection.execute("SET statement_timeout = 0")
+
+
+def uninstall(
+    connection: PostgresConnection, settings: ConnectionSettings, link: str
+) -> None:
+    """Take away everything `install` made for `link`; `connection` is in autocommit.
+
+    What our account may not undo is left, and SetupError `rights_missing` carries
+    the script for it; run it, then uninstall again.
+    """
+    _drop_slot(connection, slot_name(link, settings.side))
+    with connection.transaction():
+        connection.execute(_ONE_AT_A_TIME)
+        connection.execute(_LOCK_TIMEOUT)
+        left = _drop_publication(connection, publication_name(link, settings.side))
+        left += _restore(connection, row_name(link, settings.side))
+    if left:
+        raise SetupError(
+            f"The account of {settings.name} may not undo all of the installation: "
+            "let a database administrator run the script, then uninstall again.",
+            code="rights_missing",
+            details={"script": "".join(f"{line};\n" for line in left)},
+        )
+
+
+def _drop_slot(connection: PostgresConnection, name: str) -> None:
+    def drop() -> bool:
+        connection.execute(
+            "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots "
+            "WHERE slot_name = %s AND active_pid IS NOT NULL",
+            (name,),
+        )
+        try:
+            connection.execute(
+                "SELECT pg_drop_replication_slot(slot_name) "
+                "FROM pg_replication_slots WHERE slot_name = %s",
+                (name,),
+            )
+        except psycopg.errors.ObjectInUse:
+            return False
+        except psycopg.errors.UndefinedObject:
+            return True
+        return True
+
+    if not _until(drop, seconds=20):
+        raise OutageError(
+            f"Replication slot {name} is in use by another session.",
+            code="slot_in_use",
+        )
+
+
+def _until(done: Callable[[], bool], seconds: float) -> bool:
+    deadline = monotonic() + seconds
+    while not done():
+        if monotonic() > deadline:
+            return False
+    return True
+
+
+def _drop_publication(connection: PostgresConnection, name: str) -> list[str]:
+    row = connection.execute(
+        "SELECT pg_has_role(pubowner, 'USAGE') FROM pg_publication WHERE pubname = %s",
+        (name,),
+    ).fetchone()
+    if row is None:
+        return []
+    statement = sql.SQL("DROP PUBLICATION {}").format(sql.Identifier(name))
+    if row[0] != "t":
+        return [statement.as_string(connection)]
+    connection.execute(statement)
+    return []
+
+
+def _restore(connection: PostgresConnection, row: str) -> list[str]:
+    own = connection.execute(
+        "SELECT to_regclass('dualwrite.installed'), to_regclass('dualwrite.position')"
+    ).fetchone()
+    if own is None or None in own:
+        return []
+    left = []
+    found = connection.execute(_RESTORE, {"row": row}).fetchall()
+    for table, identity, index, owned in found:
+        statement = f"ALTER TABLE {table} REPLICA IDENTITY {_identity(identity, index)}"
+        if owned == "t":
+            connection.execute(statement.encode())
+        else:
+            left.append(statement)
+    connection.execute(_FORGET, {"row": row})
+    connection.execute("DELETE FROM dualwrite.position WHERE link = %s", (row,))
+    unused = connection.execute(_UNUSED, (OWN_SCHEMA,)).fetchone()
+    if unused is not None and unused[0] == "t":
+        connection.execute("DROP TABLE dualwrite.position, dualwrite.installed")
+        connection.execute("DROP SCHEMA dualwrite")
+    return left
+
+
+def _identity(kind: str, index: str | None) -> str:
+    if kind == "i" and index is not None:
+        return f"USING INDEX {index}"
+    return {"d": "DEFAULT", "n": "NOTHING", "f": "FULL"}.get(kind, "DEFAULT")

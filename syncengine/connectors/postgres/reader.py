@@ -1,0 +1,220 @@
+"""Snapshot reads: chunks by key range, streams, sorted streams, single records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from psycopg import sql
+
+from syncengine.connectors.base import ChunkRange, ConnectionSettings, ReadRequest
+from syncengine.connectors.postgres.arrays import array_literal, cast_name
+from syncengine.connectors.postgres.catalog import read_schema
+from syncengine.connectors.postgres.connection import PostgresConnection
+from syncengine.connectors.postgres.copying import copy_out
+from syncengine.connectors.postgres.errors import translated_setup
+from syncengine.connectors.postgres.position import format_position, parse_position
+from syncengine.connectors.postgres.selection import Selection
+from syncengine.mapping.compiled import Lookup, Row
+from syncengine.mapping.schema import TableSchema
+
+_COMMA = sql.SQL(", ")
+_AND = sql.SQL(" AND ")
+_SORT_MEMORY = sql.SQL("SET work_mem = '64MB'")
+
+
+class PostgresReader:
+    """Reads one environment over its own connection, in autocommit: each call sees
+    the rows of its own moment. Promises of `syncengine.connectors.base.Reader`.
+
+    Chunk ranges run along the table's primary key where it has one (its index makes
+    each range cheap), else along `ReadRequest.key`; callers only hand them back.
+    """
+
+    def __init__(
+        self, connection: PostgresConnection, settings: ConnectionSettings
+    ) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._tables: dict[str, TableSchema] = {}
+
+    def plan(self, request: ReadRequest, chunk_rows: int) -> Sequence[ChunkRange]:
+        """Split the rows into ranges of about `chunk_rows`, in one ordered pass."""
+        with translated_setup(self._settings.name):
+            selection = self._selection(request)
+            paths = _chunk_key(selection)
+            columns = [selection.column(path) for path in paths]
+            names = [sql.Identifier(f"k{i}") for i in range(len(paths))]
+            numbered = selection.query(
+                sql.SQL(
+                    "{}, row_number() OVER w AS n, lead(1) OVER w IS NULL AS last"
+                ).format(_COMMA.join(_as(c, n) for c, n in _pairs(columns, names))),
+                tail=sql.SQL("WINDOW w AS (ORDER BY {})").format(_COMMA.join(columns)),
+            )
+            rows = self._connection.execute(
+                sql.SQL(
+                    "SELECT n, {} FROM ({}) AS rows WHERE n % {} = 0 OR last ORDER BY n"
+                ).format(_COMMA.join(names), numbered, sql.SQL(str(chunk_rows)))
+            ).fetchall()
+        return _ranges([(int(n), tuple(key)) for n, *key in rows])
+
+    def read(
+        self, request: ReadRequest, chunk: ChunkRange | None = None
+    ) -> Iterator[list[Row]]:
+        """Stream the rows (of one chunk) in lists of some thousand."""
+        with translated_setup(self._settings.name):
+            selection = self._selection(request)
+            columns = self._columns(selection)
+            conditions = _range_conditions(selection, chunk) if chunk else []
+            yield from copy_out(self._connection, selection.query(columns, *conditions))
+
+    def read_sorted(self, request: ReadRequest) -> Iterator[list[Row]]:
+        """Stream all rows ordered by the key's text by code point, nulls last."""
+        with translated_setup(self._settings.name):
+            selection = self._selection(request)
+            columns = self._columns(selection)
+            order = _COMMA.join(
+                sql.SQL('{}::text COLLATE "C"').format(selection.column(path))
+                for path in request.key
+            )
+            self._connection.execute(_SORT_MEMORY)
+            query = selection.query(columns, tail=sql.SQL("ORDER BY {}").format(order))
+            yield from copy_out(self._connection, query)
+
+    def fetch(self, request: ReadRequest, keys: Sequence[Row]) -> list[Row]:
+        """Present rows whose key columns equal one of `keys`."""
+        if not keys:
+            return []
+        with translated_setup(self._settings.name):
+            selection = self._selection(request)
+            columns = self._columns(selection)
+            names = [sql.Identifier(f"k{i}") for i in range(len(request.key))]
+            arrays = _COMMA.join(
+                sql.SQL("{}::{}[]").format(
+                    sql.Literal(array_literal(values)),
+                    sql.SQL(cast_name(selection.type(path))),
+                )
+                for path, values in zip(
+                    request.key, zip(*keys, strict=True), strict=True
+                )
+            )
+            match = sql.SQL("({}) IN (SELECT DISTINCT {} FROM unnest({}) AS k({}))")
+            condition = match.format(
+                _COMMA.join(selection.column(path) for path in request.key),
+                _COMMA.join(names),
+                arrays,
+                _COMMA.join(names),
+            )
+            query = selection.query(columns, condition)
+            return self._connection.execute(query).fetchall()
+
+    def count(self, request: ReadRequest) -> int:
+        """How many rows match."""
+        with translated_setup(self._settings.name):
+            query = self._selection(request).query(sql.SQL("count(*)"))
+            return int(self._one(query))
+
+    def resolve(self, lookup: Lookup, references: Sequence[str]) -> dict[str, str]:
+        """Reference values -> natural key values, for those that exist."""
+        if not references:
+            return {}
+        with translated_setup(self._settings.name):
+            table = lookup.table
+            request = ReadRequest(table, (lookup.key,), key=(lookup.reference,))
+            selection = self._selection(request)
+            reference = selection.column(lookup.reference)
+            key = selection.column(lookup.key)
+            query = sql.SQL(
+                "SELECT given.text, {key} FROM unnest({given}::text[]) AS given(text) "
+                "JOIN {table} AS t ON {reference} = given.text::{type} "
+                "WHERE {key} IS NOT NULL"
+            ).format(
+                given=sql.Literal(array_literal(list(set(references)))),
+                key=key,
+                reference=reference,
+                table=sql.Identifier(self._settings.schema, selection.table.name),
+                type=sql.SQL(cast_name(selection.type(lookup.reference))),
+            )
+            return dict(self._connection.execute(query).fetchall())
+
+    def position(self) -> str:
+        """The position of the newest committed change right now."""
+        with translated_setup(self._settings.name):
+            text = self._one(sql.SQL("SELECT pg_current_wal_lsn()"))
+            return format_position(parse_position(text))
+
+    def _one(self, query: sql.SQL | sql.Composed) -> str:
+        row = self._connection.execute(query).fetchone()
+        return str(row[0]) if row else ""
+
+    def _columns(self, selection: Selection) -> sql.Composable:
+        return _COMMA.join(selection.column(path) for path in selection.request.columns)
+
+    def _selection(self, request: ReadRequest) -> Selection:
+        needed = {request.table, *(lookup.table for lookup in request.lookups)}
+        if request.company and request.company.lookup_table:
+            needed.add(request.company.lookup_table)
+        missing = [name for name in sorted(needed) if name not in self._tables]
+        if missing:
+            schema = self._settings.schema
+            found = read_schema(self._connection, schema, missing)
+            self._tables.update(found)
+        return Selection(request, self._settings.schema, self._tables)
+
+
+def _chunk_key(selection: Selection) -> tuple[str, ...]:
+    return selection.table.primary_key or selection.request.key
+
+
+def _ranges(boundaries: Sequence[tuple[int, Row]]) -> list[ChunkRange]:
+    ranges = []
+    after: Row | None = None
+    done = 0
+    for index, (number, key) in enumerate(boundaries):
+        last = index == len(boundaries) - 1
+        if None in key and not last:
+            continue
+        ranges.append(ChunkRange(after, None if last else key, number - done))
+        after, done = key, number
+    return ranges
+
+
+def _range_conditions(selection: Selection, chunk: ChunkRange) -> list[sql.Composable]:
+    """Conditions of a range. Nulls sort last and belong to the last range; a range's
+    end is `key <= end` being true, its start the opposite of the end before it, so
+    that ranges neither overlap nor leave a gap whatever is null."""
+    paths = _chunk_key(selection)
+    columns = [selection.column(path) for path in paths]
+    row = sql.SQL("({})").format(_COMMA.join(columns))
+    conditions: list[sql.Composable] = []
+    if chunk.after is not None:
+        after = _literal(chunk.after)
+        if all(_never_null(selection, path) for path in paths):
+            conditions.append(sql.SQL("{} > {}").format(row, after))
+        else:
+            first = sql.SQL("{} >= {}").format(columns[0], sql.Literal(chunk.after[0]))
+            if chunk.through is None:
+                first = sql.SQL("({} OR {} IS NULL)").format(first, columns[0])
+            rest = sql.SQL("({} <= {}) IS NOT TRUE").format(row, after)
+            conditions += [first, rest]
+    if chunk.through is not None:
+        conditions.append(sql.SQL("{} <= {}").format(row, _literal(chunk.through)))
+    return conditions
+
+
+def _never_null(selection: Selection, path: str) -> bool:
+    column = selection.table.column(path)
+    return column is not None and not column.nullable
+
+
+def _literal(key: Row) -> sql.Composable:
+    return sql.SQL("({})").format(_COMMA.join(sql.Literal(value) for value in key))
+
+
+def _pairs(
+    columns: Sequence[sql.Composable], names: Sequence[sql.Composable]
+) -> Iterator[tuple[sql.Composable, sql.Composable]]:
+    return zip(columns, names, strict=True)
+
+
+def _as(column: sql.Composable, name: sql.Composable) -> sql.Composable:
+    return sql.SQL("{} AS {}").format(column, name)
