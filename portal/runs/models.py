@@ -43,6 +43,10 @@ class InitialSyncRun(models.Model):
         max_length=10, choices=RunState.choices, default=RunState.WAITING
     )
     message = models.TextField(blank=True)
+    queued_revision = models.BigIntegerField(
+        default=0,
+        help_text="From this revision on the streams queue the map's changes.",
+    )
     requested_by = models.ForeignKey(
         "accounts.User",
         on_delete=models.SET_NULL,

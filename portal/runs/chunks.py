@@ -1,0 +1,275 @@
+"""Copying chunks: claim one, copy it, count it once, or hand it back.
+
+A claim is a row in state `running` with a fresh `claimed_at`; `attempts` is its fence:
+a worker that lost its claim can neither count nor finish.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from datetime import datetime, timedelta
+from threading import Event, Thread
+from time import monotonic
+from types import TracebackType
+
+from django.db import connections, transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from portal.maps.models import TableMap
+from portal.runs.legs import MapLegs, load_legs, with_legs
+from portal.runs.models import Chunk, ChunkState, InitialSyncRun, LegRun, RunState
+from portal.runs.services import COUNTS, fail_run
+from portal.sync.journal import journal_for_map
+from syncengine.connectors.base import ChunkRange, Writer
+from syncengine.errors import EngineError
+from syncengine.initial import ChunkResult, copy_chunk
+from syncengine.mapping.compiled import Row
+from syncengine.mapping.model import Direction
+from syncengine.ports import Journal
+
+PARALLEL = 2
+"""How many workers copy one run at a time."""
+WORK_SECONDS = 60
+HEARTBEAT_SECONDS = 3
+CLAIM_SECONDS = 15
+"""A claim that was not renewed for so long is free again."""
+MAX_ATTEMPTS = 40
+MAX_FAULTS = 5
+BACK_OFF_SECONDS = 30
+
+logger = logging.getLogger(__name__)
+
+
+class ClaimLost(Exception):
+    """The run was cancelled, or the chunk was given to another worker."""
+
+
+def copy_chunks(run_id: int, *, work_seconds: float = WORK_SECONDS) -> bool:
+    """Copy chunks of a run for about a minute; True when some are left to do now."""
+    if running(run_id) >= PARALLEL:
+        return False
+    deadline = monotonic() + work_seconds
+    chunk = claim(run_id)
+    if chunk is None:
+        return False
+    with ExitStack() as stack:
+        worker = _Worker(stack)
+        while chunk is not None:
+            if not worker.copy(chunk):
+                break
+            if monotonic() > deadline:
+                break
+            chunk = claim(run_id)
+    return ready(run_id) > 0
+
+
+def running(run_id: int) -> int:
+    """How many chunks of the run are being copied."""
+    fresh = timezone.now() - timedelta(seconds=CLAIM_SECONDS)
+    return Chunk.objects.filter(
+        leg_run__run_id=run_id, state=ChunkState.RUNNING, claimed_at__gt=fresh
+    ).count()
+
+
+def ready(run_id: int) -> int:
+    """How many chunks of the run wait for a worker now."""
+    return _claimable(run_id).count()
+
+
+def free_stale(now: datetime) -> int:
+    """Take back the chunks of workers that died; gives their number."""
+    return Chunk.objects.filter(
+        state=ChunkState.RUNNING,
+        claimed_at__lte=now - timedelta(seconds=CLAIM_SECONDS),
+    ).update(state=ChunkState.WAITING, claimed_at=None, **dict.fromkeys(COUNTS, 0))
+
+
+@transaction.atomic
+def claim(run_id: int) -> Chunk | None:
+    """Take the next waiting chunk of a run, or None when there is none."""
+    chunk = (
+        _claimable(run_id)
+        .select_for_update(of=("self",), skip_locked=True)
+        .select_related("leg_run__run")
+        .order_by("leg_run_id", "number")
+        .first()
+    )
+    if chunk is None:
+        return None
+    chunk.state = ChunkState.RUNNING
+    chunk.attempts += 1
+    chunk.claimed_at = timezone.now()
+    chunk.save(update_fields=["state", "attempts", "claimed_at"])
+    return chunk
+
+
+def _claimable(run_id: int) -> QuerySet[Chunk]:
+    return Chunk.objects.filter(
+        Q(not_before=None) | Q(not_before__lte=timezone.now()),
+        leg_run__run_id=run_id,
+        leg_run__run__state=RunState.COPYING,
+        leg_run__state=RunState.COPYING,
+        state=ChunkState.WAITING,
+    )
+
+
+def _held(chunk: Chunk) -> QuerySet[Chunk]:
+    """The chunk's row as long as this claim stands and its run is not cancelled."""
+    return Chunk.objects.filter(
+        pk=chunk.pk,
+        state=ChunkState.RUNNING,
+        attempts=chunk.attempts,
+        leg_run__run__state=RunState.COPYING,
+    )
+
+
+class _Heartbeat:
+    """Renews a claim from a thread of its own, however long a batch takes."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        self._chunk = chunk
+        self._end = Event()
+        self._thread = Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> _Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        try:
+            while not self._end.wait(HEARTBEAT_SECONDS):
+                _held(self._chunk).update(claimed_at=timezone.now())
+        finally:
+            connections.close_all()
+
+    def count(self, result: ChunkResult) -> None:
+        """Show what is done so far. Raises ClaimLost."""
+        values = {name: getattr(result, name) for name in COUNTS}
+        if not _held(self._chunk).update(claimed_at=timezone.now(), **values):
+            raise ClaimLost
+
+
+class _Worker:
+    """Copies chunks of one run with connections and compiled legs kept between them."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._legs: MapLegs | None = None
+        self._journal: Journal | None = None
+        self._writers: dict[Direction, Writer] = {}
+
+    def copy(self, chunk: Chunk) -> bool:
+        """Copy one chunk; False when there is no sense in going on with the next."""
+        if chunk.attempts > MAX_ATTEMPTS:
+            fail_run(
+                chunk.leg_run.run,
+                "too_many_attempts",
+                f"A part of the copy was begun {MAX_ATTEMPTS} times and never ended.",
+            )
+            return False
+        try:
+            with _Heartbeat(chunk) as heartbeat:
+                result = self._copy(chunk, heartbeat)
+            finish(chunk, result)
+        except ClaimLost:
+            return False
+        except EngineError as error:
+            self._refused(chunk, error)
+            return False
+        except Exception as error:
+            logger.exception("copying a chunk failed", extra={"chunk": chunk.pk})
+            self._faulty(chunk, error)
+            return False
+        return True
+
+    def _copy(self, chunk: Chunk, heartbeat: _Heartbeat) -> ChunkResult:
+        leg_run = chunk.leg_run
+        legs, journal = self._open(leg_run.run)
+        direction = Direction(leg_run.direction)
+        writer = self._writers.get(direction)
+        if writer is None:
+            writer = legs.connectors[direction.target].writer(legs.link)
+            self._writers[direction] = self._stack.enter_context(closing(writer))
+        return copy_chunk(
+            legs.connectors[direction.source],
+            writer,
+            legs.legs[direction],
+            ChunkRange(_row(chunk.after), _row(chunk.through), chunk.planned_rows),
+            map_id=legs.table_map_id,
+            journal=journal,
+            legal_entity=leg_run.legal_entity or None,
+            insert_only=leg_run.order > 1,
+            progress=heartbeat.count,
+        )
+
+    def _open(self, run: InitialSyncRun) -> tuple[MapLegs, Journal]:
+        if self._legs is None or self._journal is None:
+            table_map = with_legs(run.table_map_id)
+            self._legs = load_legs(table_map)
+            self._journal = journal_for_map(table_map)
+        return self._legs, self._journal
+
+    def _refused(self, chunk: Chunk, error: EngineError) -> None:
+        """An outage waits and tries again; anything else ends the run."""
+        run = chunk.leg_run.run
+        if error.retryable and chunk.attempts < MAX_ATTEMPTS:
+            release(chunk, error.message)
+        elif _held(chunk).exists():
+            fail_run(run, error.code, error.message)
+
+    def _faulty(self, chunk: Chunk, error: Exception) -> None:
+        if chunk.attempts < MAX_FAULTS:
+            release(chunk, f"A chunk failed and is tried again: {error}")
+        elif _held(chunk).exists():
+            fail_run(chunk.leg_run.run, "internal_error", str(error))
+
+
+def finish(chunk: Chunk, result: ChunkResult) -> None:
+    """Count the chunk, once. Raises ClaimLost when it is not ours any more."""
+    values = {name: getattr(result, name) for name in COUNTS}
+    with transaction.atomic():
+        done = _held(chunk).update(
+            state=ChunkState.DONE, claimed_at=None, not_before=None, **values
+        )
+        if not done:
+            raise ClaimLost
+        LegRun.objects.filter(pk=chunk.leg_run_id).update(
+            **{name: F(name) + value for name, value in values.items()}
+        )
+        run = chunk.leg_run.run
+        TableMap.objects.filter(pk=run.table_map_id).update(
+            rows_synced=F("rows_synced") + result.inserted + result.updated
+        )
+        InitialSyncRun.objects.filter(pk=run.pk).exclude(message="").update(message="")
+
+
+def release(chunk: Chunk, message: str) -> None:
+    """Hand the chunk back, to be tried again a little later each time."""
+    delay = min(2 ** min(chunk.attempts, 10), BACK_OFF_SECONDS)
+    with transaction.atomic():
+        released = _held(chunk).update(
+            state=ChunkState.WAITING,
+            claimed_at=None,
+            not_before=timezone.now() + timedelta(seconds=delay),
+            **dict.fromkeys(COUNTS, 0),
+        )
+        if released:
+            InitialSyncRun.objects.filter(pk=chunk.leg_run.run_id).update(
+                message=message
+            )
+
+
+def _row(values: Sequence[str | None] | None) -> Row | None:
+    return None if values is None else tuple(values)

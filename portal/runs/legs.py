@@ -1,0 +1,93 @@
+"""A map's two compiled legs with the connectors they run on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from portal.environments.connectors import connector_for
+from portal.maps.conversion import to_engine
+from portal.maps.models import TableMap
+from portal.refusals import Refusal
+from syncengine.connectors.base import Connector
+from syncengine.mapping.compiled import CompiledLeg
+from syncengine.mapping.compiler import compile_leg
+from syncengine.mapping.filters import bind_types, parse_filter
+from syncengine.mapping.filters.expression import Expression
+from syncengine.mapping.model import Direction, Side
+from syncengine.mapping.model import TableMap as Definition
+
+
+@dataclass(frozen=True)
+class MapLegs:
+    """What a copy, a comparison or a preview of one map works with. `legs` has only
+    directions the map flows in."""
+
+    table_map_id: int
+    link: str
+    definition: Definition
+    connectors: dict[Side, Connector]
+    legs: dict[Direction, CompiledLeg]
+
+    @property
+    def to_dataverse(self) -> CompiledLeg | None:
+        """The leg that writes Dataverse, if any column flows there."""
+        return self.legs.get(Direction.FINOPS_TO_DATAVERSE)
+
+    @property
+    def to_finops(self) -> CompiledLeg | None:
+        """The leg that writes finance and operations, if any column flows there."""
+        return self.legs.get(Direction.DATAVERSE_TO_FINOPS)
+
+    @property
+    def other_filter(self) -> Expression | None:
+        """With a single leg, the filter of the side it writes (for comparing)."""
+        if len(self.legs) != 1:
+            return None
+        ((direction, leg),) = self.legs.items()
+        text = self.definition.filter(direction.target)
+        expression = parse_filter(direction.target, text)
+        return bind_types(expression, leg.target) if expression is not None else None
+
+
+def load_legs(table_map: TableMap) -> MapLegs:
+    """Read both systems' schemas and compile the map's current version.
+
+    Raises CompilationError when the map does not fit the tables, OutageError or
+    SetupError when a system cannot be used.
+    """
+    if table_map.version is None:
+        raise Refusal(f"{table_map.name} has no version yet.", code="no_version")
+    connection_set = table_map.connection_set
+    definition = to_engine(table_map.version)
+    connectors = {
+        side: connector_for(connection_set.environment(side)) for side in Side
+    }
+    schemas = {
+        side: connector.tables(
+            [
+                definition.table(side),
+                *(one.table for one in definition.lookups if one.side is side),
+            ]
+        )
+        for side, connector in connectors.items()
+    }
+    pairs = connection_set.legal_entity_pairs()
+    legs = {
+        direction: compile_leg(
+            definition,
+            direction,
+            schemas[direction.source],
+            schemas[direction.target],
+            pairs,
+        )
+        for direction in Direction
+        if definition.flows(direction)
+    }
+    return MapLegs(table_map.pk, connection_set.link_id, definition, connectors, legs)
+
+
+def with_legs(pk: int) -> TableMap:
+    """The map with all that `load_legs` reads."""
+    return TableMap.objects.select_related(
+        "version__table_map", "connection_set__finops", "connection_set__dataverse"
+    ).get(pk=pk)

@@ -1,0 +1,126 @@
+"""What happens to a run as a whole: completed, failed, cancelled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import timezone
+
+from portal.activity import services as activity
+from portal.maps import services as maps
+from portal.maps.models import MapState, TableMap
+from portal.refusals import ActionForbidden
+from portal.runs.models import (
+    ACTIVE_RUN_STATES,
+    Chunk,
+    ChunkState,
+    InitialSyncRun,
+    LegRun,
+    RunState,
+)
+from portal.sync.models import QueuedChange
+from syncengine.ports import LegMode
+
+if TYPE_CHECKING:
+    from portal.accounts.models import User
+
+COUNTS = ("exported", "inserted", "updated", "unchanged", "failed")
+
+
+@transaction.atomic
+def complete_run(run: InitialSyncRun) -> bool:
+    """The map is Running: the run has done its work. False if it had ended before."""
+    totals = run_counts(run)
+    message = _summary(totals)
+    ended = InitialSyncRun.objects.filter(
+        pk=run.pk, state__in=(RunState.COPYING, RunState.DRAINING)
+    ).update(state=RunState.COMPLETED, message=message, finished_at=timezone.now())
+    if not ended:
+        return False
+    activity.record(
+        "run.completed",
+        f"{run.table_map.name}: initial sync completed. {message}",
+        table_map=run.table_map,
+        correlation_id=run.correlation_id,
+        details=dict(totals),
+    )
+    return True
+
+
+@transaction.atomic
+def fail_run(run: InitialSyncRun, code: str, message: str) -> bool:
+    """A whole leg cannot be copied: end the run, put the map back to Not running with
+    the reason. False if the run had ended before."""
+    table_map = (
+        TableMap.objects.select_for_update(of=("self",))
+        .select_related("connection_set")
+        .get(pk=run.table_map_id)
+    )
+    ended = InitialSyncRun.objects.filter(
+        pk=run.pk, state__in=ACTIVE_RUN_STATES
+    ).update(state=RunState.FAILED, message=message, finished_at=timezone.now())
+    if not ended:
+        return False
+    _end_parts(run, RunState.FAILED)
+    activity.record(
+        "run.failed",
+        f"{table_map.name}: initial sync failed. {message}",
+        table_map=table_map,
+        old_state=table_map.state,
+        new_state=MapState.NOT_RUNNING,
+        correlation_id=run.correlation_id,
+        details={"code": code, "message": message},
+    )
+    if table_map.state == MapState.INITIALIZING:
+        table_map.legs.update(
+            mode=LegMode.OFF.value, queued_through="", drain_after="", fold=False
+        )
+        QueuedChange.objects.filter(table_map=table_map).delete()
+        table_map.state = MapState.NOT_RUNNING
+        table_map.state_reason = f"{code}: {message}"
+        table_map.state_changed_at = timezone.now()
+        table_map.save(update_fields=["state", "state_reason", "state_changed_at"])
+        maps.bump_revision([table_map.connection_set_id])
+    return True
+
+
+def cancel_run(run: InitialSyncRun, *, user: User | None = None) -> None:
+    """Stop the copy and its map; what was copied so far stays. Raises ActionForbidden
+    when the run has ended."""
+    run.refresh_from_db()
+    if run.state not in ACTIVE_RUN_STATES:
+        raise ActionForbidden(
+            f"The initial sync of {run.table_map.name} is "
+            f"{run.get_state_display().lower()} and cannot be cancelled."
+        )
+    maps.stop([run.table_map_id], user=user)
+    _end_parts(run, RunState.CANCELLED)
+
+
+def run_counts(run: InitialSyncRun) -> dict[str, int]:
+    """The counts of all parts of a run, finished or not."""
+    totals = Chunk.objects.filter(leg_run__run=run).aggregate(
+        **{name: Sum(name, default=0) for name in COUNTS}
+    )
+    return {name: int(totals[name]) for name in COUNTS}
+
+
+def _end_parts(run: InitialSyncRun, state: RunState) -> None:
+    LegRun.objects.filter(
+        run=run, state__in=(RunState.WAITING, RunState.COPYING)
+    ).update(state=state, finished_at=timezone.now())
+    Chunk.objects.filter(
+        leg_run__run=run, state__in=(ChunkState.WAITING, ChunkState.RUNNING)
+    ).update(state=ChunkState.FAILED, claimed_at=None)
+
+
+def _summary(totals: dict[str, int]) -> str:
+    text = (
+        f"{totals['exported']} rows: {totals['inserted']} inserted, "
+        f"{totals['updated']} updated, {totals['unchanged']} unchanged"
+    )
+    if totals["failed"]:
+        return f"{text}, {totals['failed']} failed (see the error list)."
+    return f"{text}."
