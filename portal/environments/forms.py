@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from unfold.widgets import UnfoldAdminPasswordInput
+from unfold.widgets import UnfoldAdminPasswordWidget
 
 from portal.environments.models import Environment
 from portal.environments.secrets import masked_dsn
@@ -18,7 +18,7 @@ class EnvironmentForm(forms.ModelForm):
         label="Connection string",
         required=False,
         strip=True,
-        widget=UnfoldAdminPasswordInput(attrs={"autocomplete": "off"}),
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "off"}),
     )
 
     class Meta:
