@@ -7,6 +7,7 @@ Functions that read text take the ISO forms; literals of administrators may also
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 from syncengine.errors import RecordError
@@ -24,6 +25,8 @@ _MOMENT = re.compile(
 )
 _CLOCK = re.compile(r"(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?", re.ASCII)
 _AMERICAN = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(.*)", re.ASCII)
+_ORDINARY_DATE = len("2026-03-01")
+_MIDNIGHTS = frozenset({MIDNIGHT, MIDNIGHT + "+00"})
 _LAST_YEAR_OF_TIMESTAMPS = 294_276
 
 
@@ -128,34 +131,45 @@ def check_fraction(text: str, limit: int) -> str:
     return text
 
 
-def date_to_timestamp(text: str, zone: str) -> str:
-    """Midnight of the date; `zone` is `+00` or empty."""
-    if text in INFINITE:
-        return text
-    day, era, _ = text.partition(" BC")
-    if int(day.split("-", 1)[0]) > _LAST_YEAR_OF_TIMESTAMPS:
-        raise RecordError(
-            f"The value {shown(text)} is out of range; time stamps end with the year "
-            f"{_LAST_YEAR_OF_TIMESTAMPS}.",
-            code="value_out_of_range",
-            value=text,
-        )
-    return f"{day}{MIDNIGHT}{zone}{era}"
+def midnight(zone: str) -> Callable[[str], str]:
+    """From a date to its midnight; `zone` is `+00` or empty."""
+    rest = MIDNIGHT + zone
+
+    def convert(text: str) -> str:
+        if len(text) == _ORDINARY_DATE:
+            return text + rest
+        if text in INFINITE:
+            return text
+        day, era, _ = text.partition(" BC")
+        if int(day.split("-", 1)[0]) > _LAST_YEAR_OF_TIMESTAMPS:
+            raise RecordError(
+                f"The value {shown(text)} is out of range; time stamps end with the "
+                f"year {_LAST_YEAR_OF_TIMESTAMPS}.",
+                code="value_out_of_range",
+                value=text,
+            )
+        return day + rest + era
+
+    return convert
 
 
 def timestamp_to_date(text: str) -> str:
     """The date of a moment at midnight (UTC)."""
+    if text[_ORDINARY_DATE:] in _MIDNIGHTS:
+        return text[:_ORDINARY_DATE]
     if text in INFINITE:
         return text
     moment, era, _ = text.partition(" BC")
-    day, midnight, rest = moment.partition(MIDNIGHT)
-    if not midnight or rest not in ("", "+00"):
+    day, found, rest = moment.partition(MIDNIGHT)
+    if not found or rest not in ("", "+00"):
         raise lost_time(text)
     return day + era
 
 
 def add_zone(text: str) -> str:
     """A time stamp without zone as the same moment in UTC."""
+    if text[-1] <= "9":
+        return text + "+00"
     if text in INFINITE:
         return text
     moment, era, _ = text.partition(" BC")
@@ -164,6 +178,8 @@ def add_zone(text: str) -> str:
 
 def drop_zone(text: str) -> str:
     """A moment in UTC as a time stamp without zone."""
+    if text.endswith("+00"):
+        return text[:-3]
     if text in INFINITE:
         return text
     moment, era, _ = text.partition(" BC")
@@ -173,4 +189,4 @@ def drop_zone(text: str) -> str:
             code="conversion_failed",
             value=text,
         )
-    return moment.removesuffix("+00") + era
+    return moment[:-3] + era

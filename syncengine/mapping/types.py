@@ -403,7 +403,7 @@ def _moment_to_moment(source: ColumnType, target: ColumnType) -> Conversion | No
 
 def _date_to_timestamp(source: ColumnType, target: ColumnType) -> Conversion:
     zone = "+00" if target.family is TypeFamily.TIMESTAMPTZ else ""
-    return partial(moments.date_to_timestamp, zone=zone)
+    return moments.midnight(zone)
 
 
 def _same(source: ColumnType, target: ColumnType) -> None:

@@ -1,0 +1,469 @@
+"""Configuration as a file (architecture section 10): strict to read, exact to write.
+
+Scalars are taken as they are written, so `No`, `1.0` and `007` stay text; only plain
+`true` and `false` become `True` and `False`, and an empty or `null` value is no value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from syncengine.mapping.model import (
+    ColumnMap,
+    ColumnMapType,
+    ConflictPolicy,
+    Direction,
+    KeyPair,
+    LegalEntityPair,
+    LookupDeclaration,
+    OnError,
+    OnFilterExit,
+    Side,
+    TableMap,
+)
+from syncengine.mapping.nodes import FileError, FileProblem, NodeReader
+from syncengine.mapping.schema import CompanyRule
+
+__all__ = [
+    "ConnectionSetFile",
+    "Document",
+    "EnvironmentFile",
+    "FileError",
+    "FileProblem",
+    "MapFile",
+    "dump_document",
+    "parse_document",
+]
+
+_VERSION = re.compile(r"\d{1,9}(?:\.\d{1,9}){3}", re.ASCII)
+_VARIABLE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_]\w*)\})?", re.ASCII)
+_NONE = "none"
+
+
+@dataclass(frozen=True)
+class EnvironmentFile:
+    """An environment as a file describes it. `dsn` is secret."""
+
+    name: str
+    role: Side
+    connector: str
+    dsn: str = field(repr=False)
+    schema: str = "public"
+    company: CompanyRule | None = None
+
+
+@dataclass(frozen=True)
+class ConnectionSetFile:
+    """A link of two environments by name, with its legal entities."""
+
+    name: str
+    finops: str
+    dataverse: str
+    legal_entities: tuple[LegalEntityPair, ...] = ()
+
+
+@dataclass(frozen=True)
+class MapFile:
+    """A table map and the connection set it belongs to."""
+
+    connection_set: str
+    table_map: TableMap
+
+
+@dataclass(frozen=True)
+class Document:
+    """All a file says."""
+
+    environments: tuple[EnvironmentFile, ...] = ()
+    connection_sets: tuple[ConnectionSetFile, ...] = ()
+    maps: tuple[MapFile, ...] = ()
+
+
+def parse_document(text: str, variables: Mapping[str, str] | None = None) -> Document:
+    """Read a configuration file; FileError lists everything wrong with it.
+
+    `${NAME}` in a dsn is replaced by `variables[NAME]`; `$${` stands for `${`. A key
+    pair of which no column is mapped gets a line of its own, first in the map.
+    """
+    reader = NodeReader(text)
+    root = reader.compose()
+    fields = reader.mapping(
+        root, "", optional=("environments", "connection_sets", "maps")
+    )
+    document = Document(
+        tuple(
+            _environment(reader, node, place, variables or {})
+            for node, place in reader.items(fields, "environments", "")
+        ),
+        tuple(
+            _connection_set(reader, node, place)
+            for node, place in reader.items(fields, "connection_sets", "")
+        ),
+        tuple(
+            _map(reader, node, place)
+            for node, place in reader.items(fields, "maps", "")
+        ),
+    )
+    _check_names(reader, document)
+    reader.finish()
+    return document
+
+
+def _environment(
+    reader: NodeReader, node: yaml.Node, place: str, variables: Mapping[str, str]
+) -> EnvironmentFile:
+    fields = reader.mapping(
+        node,
+        place,
+        required=("name", "role", "connector", "dsn"),
+        optional=("schema", "company"),
+    )
+    company = None
+    if "company" in fields:
+        company = _company(reader, fields["company"], f"{place}.company")
+    return EnvironmentFile(
+        name=reader.text(fields, "name", place),
+        role=reader.choice(fields, "role", place, Side, Side.FINOPS),
+        connector=reader.text(fields, "connector", place),
+        dsn=_dsn(reader, fields, place, variables),
+        schema=reader.text(fields, "schema", place, "public"),
+        company=company,
+    )
+
+
+def _company(reader: NodeReader, node: yaml.Node, place: str) -> CompanyRule:
+    fields = reader.mapping(node, place, required=("column",), optional=("lookup",))
+    lookup = reader.text(fields, "lookup", place, "")
+    if not lookup:
+        return CompanyRule(reader.text(fields, "column", place))
+    table, _, column = lookup.rpartition(".")
+    if not table or not column:
+        reader.problem(
+            f"{place}.lookup",
+            f"{lookup} must be written as table.column.",
+            fields.get("lookup"),
+        )
+    return CompanyRule(reader.text(fields, "column", place), table, column)
+
+
+def _dsn(
+    reader: NodeReader,
+    fields: Mapping[str, yaml.Node],
+    place: str,
+    variables: Mapping[str, str],
+) -> str:
+    def value(found: re.Match[str]) -> str:
+        if found[0] == "$${":
+            return "${"
+        name = found[1]
+        if name is None:
+            reader.problem(
+                f"{place}.dsn",
+                "After ${ comes a variable's name and } (write $${ for the text ${).",
+                fields["dsn"],
+            )
+        elif name not in variables:
+            reader.problem(
+                f"{place}.dsn",
+                f"The environment variable {name} is not set.",
+                fields["dsn"],
+            )
+        else:
+            return variables[name]
+        return ""
+
+    return _VARIABLE.sub(value, reader.text(fields, "dsn", place))
+
+
+def _connection_set(
+    reader: NodeReader, node: yaml.Node, place: str
+) -> ConnectionSetFile:
+    fields = reader.mapping(
+        node,
+        place,
+        required=("name", "finops", "dataverse"),
+        optional=("legal_entities",),
+    )
+    pairs = []
+    for entry, at in reader.items(fields, "legal_entities", place):
+        codes = reader.mapping(entry, at, required=("finops", "dataverse"))
+        pairs.append(
+            LegalEntityPair(
+                reader.text(codes, "finops", at), reader.text(codes, "dataverse", at)
+            )
+        )
+    return ConnectionSetFile(
+        name=reader.text(fields, "name", place),
+        finops=reader.text(fields, "finops", place),
+        dataverse=reader.text(fields, "dataverse", place),
+        legal_entities=tuple(pairs),
+    )
+
+
+def _map(reader: NodeReader, node: yaml.Node, place: str) -> MapFile:
+    fields = reader.mapping(
+        node,
+        place,
+        required=("name", "connection_set", "finops", "dataverse", "columns"),
+        optional=(
+            "publisher",
+            "version",
+            "key",
+            "filter",
+            "reversed_filter",
+            "conflict",
+            "on_error",
+            "on_filter_exit",
+            "lookups",
+        ),
+    )
+    version = reader.text(fields, "version", place, "1.0.0.0")
+    if not _VERSION.fullmatch(version):
+        reader.problem(
+            f"{place}.version",
+            f"{version} must be four numbers with dots, like 1.0.0.0.",
+            fields.get("version"),
+        )
+    keys = [
+        KeyPair(*reader.pair(entry, at))
+        for entry, at in reader.items(fields, "key", place)
+    ]
+    columns = [
+        _column(reader, entry, at)
+        for entry, at in reader.items(fields, "columns", place)
+    ]
+    table_map = TableMap(
+        name=reader.text(fields, "name", place),
+        finops_table=reader.text(fields, "finops", place),
+        dataverse_table=reader.text(fields, "dataverse", place),
+        columns=(*_key_lines(keys, columns), *columns),
+        key=tuple(keys),
+        publisher=reader.text(fields, "publisher", place, ""),
+        version=version,
+        finops_filter=reader.text(fields, "filter", place, ""),
+        dataverse_filter=reader.text(fields, "reversed_filter", place, ""),
+        conflict=reader.choice(
+            fields,
+            "conflict",
+            place,
+            ConflictPolicy,
+            ConflictPolicy.LAST_WRITER_WINS,
+        ),
+        on_error=reader.choice(fields, "on_error", place, OnError, OnError.TRANSACTION),
+        on_filter_exit=reader.choice(
+            fields, "on_filter_exit", place, OnFilterExit, OnFilterExit.LEAVE
+        ),
+        lookups=tuple(
+            _lookup(reader, entry, at)
+            for entry, at in reader.items(fields, "lookups", place)
+        ),
+    )
+    return MapFile(reader.text(fields, "connection_set", place), table_map)
+
+
+def _key_lines(
+    keys: Sequence[KeyPair], columns: Sequence[ColumnMap]
+) -> list[ColumnMap]:
+    """Lines for key pairs of which a file maps neither column: naming them as the key
+    is enough. They flow the ways the rest of the map flows."""
+    mapped = {
+        (side, path.casefold())
+        for column_map in columns
+        for side in Side
+        if (path := column_map.on(side))
+    }
+    ways = {
+        direction
+        for column_map in columns
+        for direction in Direction
+        if column_map.type.flows(direction) and column_map.on(direction.source)
+    }
+    type_ = ColumnMapType.BOTH
+    if ways == {Direction.FINOPS_TO_DATAVERSE}:
+        type_ = ColumnMapType.TO_DATAVERSE
+    elif ways == {Direction.DATAVERSE_TO_FINOPS}:
+        type_ = ColumnMapType.TO_FINOPS
+    return [
+        ColumnMap(pair.finops, pair.dataverse, type_)
+        for pair in dict.fromkeys(keys)
+        if not any((side, pair.on(side).casefold()) in mapped for side in Side)
+    ]
+
+
+def _column(reader: NodeReader, node: yaml.Node, place: str) -> ColumnMap:
+    fields = reader.mapping(
+        node,
+        place,
+        required=("finops", "type", "dataverse"),
+        optional=("default", "values"),
+    )
+    sides = [
+        None if path == _NONE else path
+        for path in (
+            reader.text(fields, "finops", place),
+            reader.text(fields, "dataverse", place),
+        )
+    ]
+    if sides == [None, None]:
+        reader.problem(place, "A line needs a column on one side at least.", node)
+    default = None
+    if "default" in fields:
+        default = reader.scalar(fields["default"], f"{place}.default")
+    return ColumnMap(
+        finops=sides[0],
+        dataverse=sides[1],
+        type=reader.choice(fields, "type", place, ColumnMapType, ColumnMapType.BOTH),
+        default=default,
+        values=reader.pairs(fields, "values", place),
+    )
+
+
+def _lookup(reader: NodeReader, node: yaml.Node, place: str) -> LookupDeclaration:
+    fields = reader.mapping(
+        node, place, required=("side", "column", "table", "reference")
+    )
+    return LookupDeclaration(
+        reader.choice(fields, "side", place, Side, Side.DATAVERSE),
+        reader.text(fields, "column", place),
+        reader.text(fields, "table", place),
+        reader.text(fields, "reference", place),
+    )
+
+
+def _check_names(reader: NodeReader, document: Document) -> None:
+    """Names are given once, and the sides of a link have their roles."""
+    for what, names in (
+        ("environments", [(entry.name,) for entry in document.environments]),
+        ("connection_sets", [(entry.name,) for entry in document.connection_sets]),
+        (
+            "maps",
+            [(entry.table_map.name, entry.connection_set) for entry in document.maps],
+        ),
+    ):
+        for i, name in enumerate(names):
+            if name[0] and name in names[:i]:
+                reader.problem(
+                    f"{what}[{i}].name", f"The name {name[0]} is given twice."
+                )
+    roles = {entry.name: entry.role for entry in document.environments}
+    for i, link in enumerate(document.connection_sets):
+        for side, name in (
+            (Side.FINOPS, link.finops),
+            (Side.DATAVERSE, link.dataverse),
+        ):
+            if roles.get(name, side) is not side:
+                reader.problem(
+                    f"connection_sets[{i}].{side}",
+                    f"The environment {name} has the role {roles[name]}.",
+                )
+
+
+def dump_document(
+    document: Document, *, dsn_variables: Mapping[str, str] | None = None
+) -> str:
+    """The document as YAML; `parse_document` gives the same document back.
+
+    For environments named in `dsn_variables` the dsn is written as `${VARIABLE}`, so
+    that no secret leaves.
+    """
+    variables = dsn_variables or {}
+    content: dict[str, Any] = {
+        "environments": [
+            _environment_content(entry, variables.get(entry.name))
+            for entry in document.environments
+        ],
+        "connection_sets": [
+            {
+                "name": link.name,
+                "finops": link.finops,
+                "dataverse": link.dataverse,
+                "legal_entities": [
+                    {"finops": pair.finops, "dataverse": pair.dataverse}
+                    for pair in link.legal_entities
+                ],
+            }
+            for link in document.connection_sets
+        ],
+        "maps": [_map_content(entry) for entry in document.maps],
+    }
+    return yaml.dump(
+        {name: entries for name, entries in content.items() if entries},
+        Dumper=yaml.SafeDumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=None,
+        width=1_000,
+    )
+
+
+def _environment_content(
+    entry: EnvironmentFile, variable: str | None
+) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "name": entry.name,
+        "role": str(entry.role),
+        "connector": entry.connector,
+        "dsn": f"${{{variable}}}" if variable else entry.dsn.replace("${", "$${"),
+        "schema": entry.schema,
+    }
+    if entry.company:
+        content["company"] = {"column": entry.company.column}
+        if entry.company.lookup_table and entry.company.lookup_column:
+            content["company"]["lookup"] = (
+                f"{entry.company.lookup_table}.{entry.company.lookup_column}"
+            )
+    return content
+
+
+def _map_content(entry: MapFile) -> dict[str, Any]:
+    table_map = entry.table_map
+    content: dict[str, Any] = {
+        "name": table_map.name,
+        "connection_set": entry.connection_set,
+        "finops": table_map.finops_table,
+        "dataverse": table_map.dataverse_table,
+        "publisher": table_map.publisher,
+        "version": table_map.version,
+        "key": [[pair.finops, pair.dataverse] for pair in table_map.key],
+        "filter": table_map.finops_filter,
+        "reversed_filter": table_map.dataverse_filter,
+        "conflict": str(table_map.conflict),
+        "on_error": str(table_map.on_error),
+        "on_filter_exit": str(table_map.on_filter_exit),
+        "lookups": [
+            {
+                "side": str(lookup.side),
+                "column": lookup.column,
+                "table": lookup.table,
+                "reference": lookup.reference,
+            }
+            for lookup in table_map.lookups
+        ],
+        "columns": [_column_content(column_map) for column_map in table_map.columns],
+    }
+    silent = {"publisher", "filter", "reversed_filter", "lookups"}
+    return {
+        name: value for name, value in content.items() if value or name not in silent
+    }
+
+
+def _column_content(column_map: ColumnMap) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "finops": column_map.finops or _NONE,
+        "type": str(column_map.type),
+        "dataverse": column_map.dataverse or _NONE,
+    }
+    if column_map.default is not None:
+        content["default"] = column_map.default
+    if column_map.values is not None:
+        pairs = dict(column_map.values)
+        unique = len(pairs) == len(column_map.values)
+        content["values"] = (
+            pairs if unique else [list(pair) for pair in column_map.values]
+        )
+    return content
