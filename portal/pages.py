@@ -11,9 +11,10 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
 
 View = Callable[..., HttpResponse]
 
@@ -140,11 +141,11 @@ def _plain(value: Any) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
-def remember(filters: dict[str, str]) -> dict[str, str]:
-    """The filters that are set, for links."""
-    return {name: value for name, value in filters.items() if value}
-
-
-def pk_map(rows: Iterable[Model]) -> dict[Any, Model]:
-    """Rows by primary key."""
-    return {row.pk: row for row in rows}
+def safe_next(request: HttpRequest, fallback: str) -> str:
+    """Where to go after an action: `next` when it is an address of ours."""
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    if url_has_allowed_host_and_scheme(
+        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    ):
+        return wanted
+    return fallback

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
+from portal.accounts.views import SignInView
 from portal.health import healthz
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
+    path("admin/login/", SignInView.as_view()),
     path("admin/", admin.site.urls),
-    path(
-        "accounts/login/",
-        LoginView.as_view(redirect_authenticated_user=True),
-        name="login",
-    ),
+    path("accounts/login/", SignInView.as_view(), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("", include("portal.maps.urls")),
+    path("", include("portal.errors.urls")),
+    path("", include("portal.activity.urls")),
     path("", include("portal.overview.urls")),
 ]
+
+handler400 = "portal.problem_pages.bad_request"
+handler403 = "portal.problem_pages.forbidden"
+handler404 = "portal.problem_pages.not_found"
+handler500 = "portal.problem_pages.server_error"

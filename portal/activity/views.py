@@ -1,0 +1,66 @@
+"""The activity log as a page and as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from portal.activity import queries
+from portal.activity.queries import ActivityFilter
+from portal.pages import csv_download, keyset_page, page, staff_page
+
+CSV_COLUMNS = (
+    "time",
+    "user",
+    "kind",
+    "message",
+    "connection_set",
+    "map",
+    "old_state",
+    "new_state",
+    "correlation_id",
+)
+
+
+@staff_page
+@require_safe
+def activity_list(request: HttpRequest) -> HttpResponse:
+    """What happened, newest first."""
+    filters = ActivityFilter.read(request.GET)
+    return page(
+        request,
+        "portal/activity_list.html",
+        {
+            "filters": filters,
+            "query": filters.query,
+            "page": keyset_page(queries.activity_list(filters), request),
+            "choices": queries.choices(),
+        },
+        title="Activity",
+    )
+
+
+@staff_page
+@require_safe
+def export(request: HttpRequest) -> HttpResponse:
+    """The events that match the filter as CSV."""
+    rows = queries.activity_list(ActivityFilter.read(request.GET)).order_by("-id")
+
+    def lines() -> Iterator[list[Any]]:
+        for event in rows.iterator(chunk_size=2000):
+            yield [
+                event.created_at.isoformat(),
+                event.user.get_username() if event.user else "",
+                event.kind,
+                event.message,
+                event.connection_set.name if event.connection_set else "",
+                event.table_map.name if event.table_map else "",
+                event.old_state,
+                event.new_state,
+                event.correlation_id,
+            ]
+
+    return csv_download("activity.csv", CSV_COLUMNS, lines())

@@ -1,0 +1,212 @@
+"""Reading the error list: filters that are links, and one record side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils.http import urlencode
+
+from portal.errors.models import OPEN_ERROR_STATES, ErrorState, SyncError
+from portal.maps.models import DirectionChoices, TableMap
+
+WAITING = "waiting"
+"""The filter for errors that are open or being retried; the default."""
+
+
+@dataclass(frozen=True)
+class ErrorFilter:
+    """What the list is narrowed to. `fixed_map` when it is a map's own tab."""
+
+    map_id: int | None = None
+    direction: str = ""
+    code: str = ""
+    state: str = WAITING
+    key: str = ""
+    fixed_map: bool = False
+
+    @staticmethod
+    def read(values: Mapping[str, str], *, map_id: int | None = None) -> ErrorFilter:
+        """From a query string or a form; what is unknown is ignored."""
+        wanted = values.get("map", "")
+        chosen = int(wanted) if wanted.isdecimal() and len(wanted) < 19 else None
+        state = values.get("state", WAITING)
+        if state not in (WAITING, "all", *ErrorState.values):
+            state = WAITING
+        direction = values.get("direction", "")
+        return ErrorFilter(
+            map_id=map_id if map_id is not None else chosen,
+            direction=direction if direction in DirectionChoices.values else "",
+            code=values.get("code", "").strip(),
+            state=state,
+            key=values.get("key", "").strip(),
+            fixed_map=map_id is not None,
+        )
+
+    @property
+    def narrowed(self) -> bool:
+        """True when more than the default view is asked for."""
+        map_chosen = self.map_id is not None and not self.fixed_map
+        return bool(
+            map_chosen
+            or self.direction
+            or self.code
+            or self.key
+            or self.state != WAITING
+        )
+
+    @property
+    def query(self) -> str:
+        """As a query string, for links."""
+        return urlencode(dict(self.pairs))
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """As names and values, for forms."""
+        values = {
+            "map": str(self.map_id or ""),
+            "direction": self.direction,
+            "code": self.code,
+            "state": "" if self.state == WAITING else self.state,
+            "key": self.key,
+        }
+        return [(name, value) for name, value in values.items() if value]
+
+
+def matching(filters: ErrorFilter) -> QuerySet[SyncError]:
+    """The errors a filter selects."""
+    rows = SyncError.objects.all()
+    if filters.state == WAITING:
+        rows = rows.filter(state__in=OPEN_ERROR_STATES)
+    elif filters.state != "all":
+        rows = rows.filter(state=filters.state)
+    if filters.map_id is not None:
+        rows = rows.filter(table_map=filters.map_id)
+    if filters.direction:
+        rows = rows.filter(direction=filters.direction)
+    if filters.code:
+        rows = rows.filter(code=filters.code)
+    if filters.key:
+        rows = rows.filter(key_text__icontains=filters.key)
+    return rows
+
+
+def error_list(filters: ErrorFilter) -> QuerySet[SyncError]:
+    """The rows of the list, without the payloads."""
+    return (
+        matching(filters)
+        .select_related("table_map")
+        .defer("source_row", "mapped_row", "remote", "key")
+    )
+
+
+def errors_by_id(ids: Iterable[int]) -> QuerySet[SyncError]:
+    """The listed errors, for their live cells."""
+    return SyncError.objects.filter(pk__in=list(ids)).only(
+        "id", "state", "count", "last_seen", "attempts"
+    )
+
+
+def choices(filters: ErrorFilter) -> dict[str, Any]:
+    """What the filter offers: maps and the codes that occur."""
+    codes = SyncError.objects.order_by("code").values_list("code", flat=True)
+    if filters.fixed_map:
+        codes = codes.filter(table_map=filters.map_id)
+        maps: list[tuple[int, str]] = []
+    else:
+        maps = list(TableMap.objects.order_by("name").values_list("pk", "name"))
+    return {
+        "maps": maps,
+        "codes": list(codes.distinct()[:200]),
+        "directions": [
+            ("finops_to_dataverse", "FinOps to Dataverse"),
+            ("dataverse_to_finops", "Dataverse to FinOps"),
+        ],
+        "states": [
+            (WAITING, "Open and retrying"),
+            *ErrorState.choices,
+            ("all", "All"),
+        ],
+    }
+
+
+@dataclass(frozen=True)
+class PayloadLine:
+    """One column of the source row and what it became on the other side."""
+
+    source: str
+    target: str
+    has_source: bool
+    has_target: bool
+    source_value: Any
+    target_value: Any
+    failed: bool
+
+
+def payload_lines(error: SyncError) -> list[PayloadLine]:
+    """Source row and mapped row side by side under the map's columns; columns no
+    column map names follow on their own line. The failing column is marked."""
+    source, mapped = dict(error.source_row or {}), dict(error.mapped_row or {})
+    from_finops = error.direction == "finops_to_dataverse"
+    pairs: list[tuple[str, str]] = []
+    version = error.table_map.version
+    if version is not None:
+        found = [(pair.finops, pair.dataverse) for pair in version.key_pairs.all()]
+        found += [(line.finops, line.dataverse) for line in version.columns.all()]
+        pairs = [
+            (finops, dataverse) if from_finops else (dataverse, finops)
+            for finops, dataverse in found
+        ]
+    lines: list[PayloadLine] = []
+    seen_source: set[str] = set()
+    seen_target: set[str] = set()
+    for left, right in dict.fromkeys(pairs):
+        left_name = _present(left, source)
+        right_name = _present(right, mapped)
+        if not (left_name or right_name):
+            continue
+        seen_source.add(left_name)
+        seen_target.add(right_name)
+        lines.append(_line(error, left, right, left_name, right_name, source, mapped))
+    for name in source:
+        if name not in seen_source:
+            same = name if name in mapped and name not in seen_target else ""
+            seen_target.add(same)
+            lines.append(_line(error, name, same, name, same, source, mapped))
+    lines += [
+        _line(error, "", name, "", name, source, mapped)
+        for name in mapped
+        if name not in seen_target
+    ]
+    return lines
+
+
+def _present(path: str, row: Mapping[str, Any]) -> str:
+    """The row's name for a column path: itself, or a lookup's own column."""
+    if path in row:
+        return path
+    first = path.partition(".")[0]
+    return first if first and first in row else ""
+
+
+def _line(
+    error: SyncError,
+    left: str,
+    right: str,
+    left_name: str,
+    right_name: str,
+    source: Mapping[str, Any],
+    mapped: Mapping[str, Any],
+) -> PayloadLine:
+    blamed = error.column
+    return PayloadLine(
+        source=left,
+        target=right,
+        has_source=bool(left_name),
+        has_target=bool(right_name),
+        source_value=source.get(left_name),
+        target_value=mapped.get(right_name),
+        failed=bool(blamed) and blamed in (left, right, left_name, right_name),
+    )

@@ -1,0 +1,16 @@
+"""Addresses of the error pages."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from portal.errors import views
+
+urlpatterns = [
+    path("errors/", views.error_list, name="error_list"),
+    path("errors/live/", views.error_live, name="error_live"),
+    path("errors/retry/", views.retry, name="error_retry"),
+    path("errors/dismiss/", views.dismiss, name="error_dismiss"),
+    path("errors/export.csv", views.export, name="error_export"),
+    path("errors/<int:error_id>/", views.error_page, name="error_page"),
+]

@@ -1,0 +1,195 @@
+"""The error list, one error, retry, dismiss and download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from portal.errors import queries, services
+from portal.errors.models import OPEN_ERROR_STATES, SyncError
+from portal.errors.queries import ErrorFilter
+from portal.pages import (
+    chosen_ids,
+    csv_download,
+    keyset_page,
+    page,
+    safe_next,
+    staff_page,
+)
+
+CSV_COLUMNS = (
+    "id",
+    "map",
+    "direction",
+    "phase",
+    "key",
+    "code",
+    "column",
+    "message",
+    "remote",
+    "state",
+    "count",
+    "first_seen",
+    "last_seen",
+)
+
+
+@staff_page
+@require_safe
+def error_list(request: HttpRequest) -> HttpResponse:
+    """Errors that match the filter, newest first."""
+    filters = ErrorFilter.read(request.GET)
+    return page(
+        request,
+        "portal/error_list.html",
+        {
+            "filters": filters,
+            "query": filters.query,
+            "page": keyset_page(queries.error_list(filters), request),
+            "choices": queries.choices(filters),
+        },
+        title="Errors",
+    )
+
+
+@staff_page
+@require_safe
+def error_live(request: HttpRequest) -> HttpResponse:
+    """The changing cells of the listed errors."""
+    ids = chosen_ids(request.GET.get("ids", "").split(","))
+    return render(
+        request, "portal/_error_cells.html", {"errors": queries.errors_by_id(ids)}
+    )
+
+
+@staff_page
+@require_safe
+def error_page(request: HttpRequest, error_id: int) -> HttpResponse:
+    """One error with both rows side by side."""
+    error = (
+        SyncError.objects.select_related("table_map__version")
+        .prefetch_related(
+            "table_map__version__key_pairs", "table_map__version__columns"
+        )
+        .filter(pk=error_id)
+        .first()
+    )
+    if error is None:
+        raise Http404("This error does not exist any more.")
+    others = 0
+    if error.group:
+        others = (
+            SyncError.objects.filter(
+                table_map__connection_set=error.table_map.connection_set_id,
+                group=error.group,
+                state__in=OPEN_ERROR_STATES,
+            )
+            .exclude(pk=error.pk)
+            .count()
+        )
+    return page(
+        request,
+        "portal/error_page.html",
+        {
+            "error": error,
+            "lines": queries.payload_lines(error),
+            "is_open": error.state in OPEN_ERROR_STATES,
+            "others": others,
+        },
+        title=f"Error {error.pk}",
+    )
+
+
+@staff_page
+@require_POST
+def retry(request: HttpRequest) -> HttpResponse:
+    """Retry the chosen errors, or all that match the filter."""
+    chosen, all_matching = _chosen(request.POST)
+    number = services.retry(chosen, user=_user(request))
+    if number:
+        messages.success(request, f"{_errors(number)} will be tried again now.")
+    elif all_matching:
+        messages.warning(request, "No open error matches the filter.")
+    else:
+        messages.warning(request, "Choose at least one open error to retry.")
+    return redirect(safe_next(request, reverse("error_list")))
+
+
+@staff_page
+@require_POST
+def dismiss(request: HttpRequest) -> HttpResponse:
+    """Set the chosen errors aside; asks first unless already confirmed."""
+    chosen, all_matching = _chosen(request.POST)
+    back = safe_next(request, reverse("error_list"))
+    if request.POST.get("confirmed") == "yes":
+        number = services.dismiss(chosen, user=_user(request))
+        messages.success(request, f"{_errors(number)} dismissed.")
+        return redirect(back)
+    waiting = chosen.filter(state__in=OPEN_ERROR_STATES)
+    number = waiting.count()
+    if not number:
+        messages.warning(request, "Choose at least one open error to dismiss.")
+        return redirect(back)
+    return page(
+        request,
+        "portal/error_dismiss.html",
+        {
+            "number": number,
+            "ids": [] if all_matching else waiting.values_list("pk", flat=True),
+            "pairs": ErrorFilter.read(request.POST).pairs if all_matching else [],
+            "all_matching": all_matching,
+            "next": back,
+        },
+        title="Dismiss errors",
+    )
+
+
+@staff_page
+@require_safe
+def export(request: HttpRequest) -> HttpResponse:
+    """The errors that match the filter as CSV."""
+    filters = ErrorFilter.read(request.GET)
+    rows = queries.matching(filters).select_related("table_map").order_by("-id")
+
+    def lines() -> Iterator[list[Any]]:
+        for error in rows.defer("source_row", "mapped_row").iterator(chunk_size=2000):
+            yield [
+                error.pk,
+                error.table_map.name,
+                error.direction,
+                error.phase,
+                error.key_text,
+                error.code,
+                error.column,
+                error.message,
+                error.remote,
+                error.state,
+                error.count,
+                error.first_seen.isoformat(),
+                error.last_seen.isoformat(),
+            ]
+
+    return csv_download("errors.csv", CSV_COLUMNS, lines())
+
+
+def _chosen(values: QueryDict) -> tuple[QuerySet[SyncError], bool]:
+    """The ticked errors, or every open one that matches the filter."""
+    if values.get("scope") == "matching":
+        return queries.matching(ErrorFilter.read(values)), True
+    ids = chosen_ids(values.getlist("error"))
+    return SyncError.objects.filter(pk__in=ids), False
+
+
+def _errors(number: int) -> str:
+    return f"{number:,} error" if number == 1 else f"{number:,} errors"
+
+
+def _user(request: HttpRequest) -> Any:
+    return request.user

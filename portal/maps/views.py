@@ -1,0 +1,160 @@
+"""Run, pause, resume and stop, asked for from any page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_POST, require_safe
+
+from portal.maps import services
+from portal.maps.models import TableMap
+from portal.maps.states import Action, refusal
+from portal.pages import chosen_ids, page, safe_next, staff_page
+from portal.refusals import Refusal
+from portal.sync.models import QueuedChange
+from syncengine.mapping.model import Side
+
+DONE = {
+    Action.RUN: "Started",
+    Action.PAUSE: "Paused",
+    Action.RESUME: "Resumed",
+    Action.STOP: "Stopped",
+}
+
+ASKS = {"ask_run": "map_run", "ask_stop": "map_stop"}
+"""Buttons that lead to a question first."""
+
+
+def _chosen(ids: list[str]) -> list[TableMap]:
+    return list(
+        TableMap.objects.filter(pk__in=chosen_ids(ids))
+        .select_related("connection_set", "version")
+        .order_by("connection_set__name", "run_order", "name")
+    )
+
+
+@staff_page
+@require_safe
+def confirm_run(request: HttpRequest) -> HttpResponse:
+    """How to run the chosen maps: copy first, who wins, with which others."""
+    return _run_form(request, _chosen(request.GET.getlist("map")))
+
+
+def _run_form(
+    request: HttpRequest,
+    maps: list[TableMap],
+    *,
+    refused: Refusal | None = None,
+    chosen: dict[str, Any] | None = None,
+) -> HttpResponse:
+    back = safe_next(request, reverse("map_list"))
+    if not maps:
+        messages.warning(request, "Choose at least one map to run.")
+        return redirect(back)
+    blocked = [
+        reason
+        for one in maps
+        if (reason := refusal(Action.RUN, one.name, one.state)) is not None
+    ]
+    return page(
+        request,
+        "portal/map_run.html",
+        {
+            "maps": maps,
+            "blocked": blocked,
+            "refused": refused,
+            "next": back,
+            "chosen": chosen
+            or {
+                "skip": False,
+                "master": services.DEFAULT_MASTER.value,
+                "related": True,
+            },
+        },
+        title="Run maps" if len(maps) > 1 else f"Run {maps[0].name}",
+        status=409 if refused else 200,
+    )
+
+
+@staff_page
+@require_safe
+def confirm_stop(request: HttpRequest) -> HttpResponse:
+    """Ask before maps are stopped, and say what is lost."""
+    maps = _chosen(request.GET.getlist("map"))
+    back = safe_next(request, reverse("map_list"))
+    if not maps:
+        messages.warning(request, "Choose at least one map to stop.")
+        return redirect(back)
+    return page(
+        request,
+        "portal/map_stop.html",
+        {
+            "maps": maps,
+            "queued": QueuedChange.objects.filter(table_map__in=maps).count(),
+            "next": back,
+        },
+        title="Stop maps" if len(maps) > 1 else f"Stop {maps[0].name}",
+    )
+
+
+@staff_page
+@require_POST
+def act(request: HttpRequest) -> HttpResponse:
+    """Do one action with all chosen maps or with none of them."""
+    back = safe_next(request, reverse("map_list"))
+    wanted = request.POST.get("action", "")
+    if wanted in ASKS:
+        ids = chosen_ids(request.POST.getlist("map"))
+        query = urlencode({"map": ids, "next": back}, doseq=True)
+        return redirect(f"{reverse(ASKS[wanted])}?{query}")
+    try:
+        action = Action(wanted)
+    except ValueError:
+        messages.error(request, "Choose what to do: run, pause, resume or stop.")
+        return redirect(back)
+    maps = _chosen(request.POST.getlist("map"))
+    if not maps:
+        messages.warning(request, f"Choose at least one map to {action.value}.")
+        return redirect(back)
+    master = request.POST.get("master", "")
+    options: dict[str, Any] = {}
+    if action is Action.RUN:
+        options = {
+            "skip_initial_sync": request.POST.get("initial_sync") != "on",
+            "master": Side(master) if master in list(Side) else None,
+            "related": request.POST.get("related") == "on",
+        }
+    try:
+        result = services.perform(action, maps, user=request.user, **options)
+    except Refusal as refused:
+        if action is Action.RUN:
+            return _run_form(
+                request,
+                maps,
+                refused=refused,
+                chosen={
+                    "skip": options["skip_initial_sync"],
+                    "master": master or services.DEFAULT_MASTER.value,
+                    "related": options["related"],
+                },
+            )
+        messages.error(request, " ".join([refused.message, *refused.reasons]))
+        return redirect(back)
+    messages.success(request, _outcome(action, result))
+    return redirect(back)
+
+
+def _outcome(action: Action, result: services.ActionResult) -> str:
+    names = ", ".join(one.name for one in result.changed)
+    parts = [f"{DONE[action]}: {names}."] if names else []
+    if result.unchanged:
+        already = ", ".join(one.name for one in result.unchanged)
+        parts.append(f"Nothing to do for {already}.")
+    if result.discarded:
+        parts.append(f"{result.discarded:,} queued changes were thrown away.")
+    return " ".join(parts)

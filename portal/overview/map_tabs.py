@@ -1,0 +1,111 @@
+"""What the tabs of a map's page show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from portal.maps.models import ColumnMap, KeyPair, MapVersion
+from portal.runs.models import ACTIVE_RUN_STATES, InitialSyncRun, LegRun
+from portal.sync.models import QueuedChange
+
+
+@dataclass(frozen=True)
+class ColumnLine:
+    """One column map with what the table marks."""
+
+    column: ColumnMap
+    key: bool
+    pairs: Sequence[tuple[str, str]]
+
+
+def column_lines(version: MapVersion) -> list[ColumnLine]:
+    """The lines of a version; key pairs that are no column map come first, since
+    they are carried over too."""
+    keys = [(pair.finops, pair.dataverse) for pair in _keys(version)]
+    columns = list(version.columns.prefetch_related("values").order_by("position"))
+    mapped = {(column.finops, column.dataverse) for column in columns}
+    lines = [
+        ColumnLine(ColumnMap(finops=pair[0], dataverse=pair[1], type="="), True, ())
+        for pair in keys
+        if pair not in mapped
+    ]
+    lines += [
+        ColumnLine(
+            column,
+            (column.finops, column.dataverse) in keys,
+            [(pair.finops_value, pair.dataverse_value) for pair in column.values.all()],
+        )
+        for column in columns
+    ]
+    return lines
+
+
+def _keys(version: MapVersion) -> QuerySet[KeyPair]:
+    return version.key_pairs.order_by("position")
+
+
+@dataclass(frozen=True)
+class LegProgress:
+    """One leg run with its speed."""
+
+    leg: LegRun
+    rows_per_second: float | None
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """One initial sync with its legs and their sums."""
+
+    run: InitialSyncRun
+    legs: Sequence[LegProgress]
+    exported: int
+    total: int
+    failed: int
+
+    @property
+    def active(self) -> bool:
+        """True while it still copies or catches up."""
+        return self.run.state in ACTIVE_RUN_STATES
+
+
+def run_progress(runs: Sequence[InitialSyncRun]) -> list[RunProgress]:
+    """Progress of runs whose legs are prefetched."""
+    found = []
+    for run in runs:
+        legs = sorted(run.legs.all(), key=lambda leg: (leg.order, leg.legal_entity))
+        found.append(
+            RunProgress(
+                run=run,
+                legs=[LegProgress(leg, _speed(leg)) for leg in legs],
+                exported=sum(leg.exported for leg in legs),
+                total=sum(leg.total for leg in legs),
+                failed=sum(leg.failed for leg in legs),
+            )
+        )
+    return found
+
+
+def runs_of(map_id: int) -> QuerySet[InitialSyncRun]:
+    """The runs of a map with their legs, in two queries."""
+    return (
+        InitialSyncRun.objects.filter(table_map=map_id)
+        .select_related("requested_by")
+        .prefetch_related("legs")
+    )
+
+
+def _speed(leg: LegRun) -> float | None:
+    if leg.started_at is None or not leg.exported:
+        return None
+    seconds = ((leg.finished_at or timezone.now()) - leg.started_at).total_seconds()
+    return leg.exported / seconds if seconds > 0 else None
+
+
+def queue_of(map_id: int, search: str = "") -> QuerySet[QueuedChange]:
+    """The queued changes of a map, by part of the record's key."""
+    rows = QueuedChange.objects.filter(table_map=map_id)
+    return rows.filter(key_text__icontains=search) if search else rows

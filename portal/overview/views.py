@@ -1,0 +1,210 @@
+"""The dashboard, the map list and the map page with its tabs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+from django.utils.http import urlencode
+from django.views.decorators.http import require_safe
+
+from portal.activity import queries as activity_queries
+from portal.environments.models import ConnectionSet
+from portal.errors import queries as error_queries
+from portal.maps.models import MapState
+from portal.maps.states import Action, refusal
+from portal.overview import map_tabs, queries
+from portal.overview.queries import MapStatus, SetStatus
+from portal.pages import chosen_ids, is_partial, keyset_page, page, staff_page
+
+RUNS_A_PAGE = 10
+
+TABS = {
+    "columns": "Columns",
+    "initial-sync": "Initial sync",
+    "queued": "Queued",
+    "errors": "Errors",
+    "activity": "Activity",
+}
+
+ACTION_BUTTONS = {
+    Action.RUN: ("Run", "play_arrow"),
+    Action.PAUSE: ("Pause", "pause"),
+    Action.RESUME: ("Resume", "resume"),
+    Action.STOP: ("Stop", "stop"),
+}
+
+
+@staff_page
+@require_safe
+def dashboard(request: HttpRequest) -> HttpResponse:
+    """Everything at a glance, kept live by `dashboard_live`."""
+    sets = queries.connection_sets()
+    return page(
+        request,
+        "portal/dashboard.html",
+        {"sets": sets, "verdict": queries.verdict(sets), "shape": _shape(sets)},
+        title="Dashboard",
+    )
+
+
+@staff_page
+@require_safe
+def dashboard_live(request: HttpRequest) -> HttpResponse:
+    """The changing parts of the dashboard; asks for a reload when maps came or went."""
+    sets = queries.connection_sets()
+    if request.GET.get("shape") != _shape(sets):
+        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+    return render(
+        request,
+        "portal/_dashboard_live.html",
+        {"sets": sets, "verdict": queries.verdict(sets)},
+    )
+
+
+def _shape(sets: list[SetStatus]) -> str:
+    maps = [status.map.pk for one in sets for status in one.maps]
+    streams = sum(len(one.streams) for one in sets)
+    return f"{len(sets)}-{streams}-{len(maps)}-{max(maps, default=0)}"
+
+
+@staff_page
+@require_safe
+def map_list(request: HttpRequest) -> HttpResponse:
+    """All maps, filtered, with bulk actions."""
+    filters = {
+        name: request.GET.get(name, "").strip() for name in ("q", "set", "state")
+    }
+    rows = queries.map_statuses(
+        connection_set=filters["set"], state=filters["state"], search=filters["q"]
+    )
+    names = list(ConnectionSet.objects.order_by("name").values_list("name", flat=True))
+    return page(
+        request,
+        "portal/map_list.html",
+        {
+            "rows": rows,
+            "filters": filters,
+            "filtered": any(filters.values()),
+            "states": MapState.choices,
+            "set_names": names,
+            "show_set": len(names) > 1,
+        },
+        title="Maps",
+    )
+
+
+@staff_page
+@require_safe
+def map_list_live(request: HttpRequest) -> HttpResponse:
+    """The changing cells of the listed maps."""
+    ids = chosen_ids(request.GET.get("ids", "").split(","))
+    return render(
+        request, "portal/_map_cells.html", {"rows": queries.map_statuses(ids)}
+    )
+
+
+def _map_or_404(map_id: int) -> MapStatus:
+    row = queries.map_status(map_id)
+    if row is None:
+        raise Http404("This map does not exist any more.")
+    return row
+
+
+@staff_page
+@require_safe
+def map_page(request: HttpRequest, map_id: int, tab: str = "columns") -> HttpResponse:
+    """One map: its state and actions, and one tab."""
+    if tab not in TABS:
+        raise Http404("This map has no such tab.")
+    row = _map_or_404(map_id)
+    context: dict[str, Any] = {
+        "row": row,
+        "tab": tab,
+        "tabs": TABS.items(),
+        "actions": _actions(row),
+        **_tab_context(request, row, tab),
+    }
+    partial = (
+        is_partial(request) and "HX-History-Restore-Request" not in request.headers
+    )
+    if partial and request.headers.get("HX-Target") == "map-tabs":
+        response = render(request, "portal/_map_tabs.html", context)
+    else:
+        response = page(request, "portal/map_page.html", context, title=row.map.name)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+@staff_page
+@require_safe
+def map_live(request: HttpRequest, map_id: int, tab: str = "columns") -> HttpResponse:
+    """The changing parts of a map's page and of its open tab."""
+    row = _map_or_404(map_id)
+    context: dict[str, Any] = {"row": row, "tab": tab, "actions": _actions(row)}
+    if tab == "initial-sync":
+        context["runs"] = map_tabs.run_progress(
+            keyset_page(map_tabs.runs_of(map_id), request, size=RUNS_A_PAGE).rows
+        )
+    return render(request, "portal/_map_live.html", context)
+
+
+def _actions(row: MapStatus) -> list[dict[str, Any]]:
+    """The four actions; a disabled one says why."""
+    state = row.map.get_state_display()
+    found = []
+    for action, (word, icon) in ACTION_BUTTONS.items():
+        allowed = action.value in row.actions
+        why = ""
+        if not allowed:
+            why = (
+                refusal(action, row.map.name, row.map.state)
+                or f"{row.map.name} is {state} already."
+            )
+        found.append(
+            {
+                "name": action.value,
+                "word": word,
+                "icon": icon,
+                "allowed": allowed,
+                "why": why,
+                "asks": action in (Action.RUN, Action.STOP),
+            }
+        )
+    return found
+
+
+def _tab_context(request: HttpRequest, row: MapStatus, tab: str) -> dict[str, Any]:
+    map_id = row.map.pk
+    if tab == "columns":
+        version = row.map.version
+        return {
+            "lines": map_tabs.column_lines(version) if version else [],
+            "lookups": list(version.lookups.all()) if version else [],
+        }
+    if tab == "initial-sync":
+        found = keyset_page(map_tabs.runs_of(map_id), request, size=RUNS_A_PAGE)
+        return {"page": found, "runs": map_tabs.run_progress(found.rows)}
+    if tab == "queued":
+        search = request.GET.get("key", "").strip()
+        return {
+            "page": keyset_page(map_tabs.queue_of(map_id, search), request),
+            "key": search,
+            "query": urlencode({"key": search}) if search else "",
+        }
+    if tab == "errors":
+        filters = error_queries.ErrorFilter.read(request.GET, map_id=map_id)
+        return {
+            "filters": filters,
+            "page": keyset_page(error_queries.error_list(filters), request),
+            "choices": error_queries.choices(filters),
+            "query": filters.query,
+        }
+    filters_of_log = activity_queries.ActivityFilter.read(request.GET, map_id=map_id)
+    return {
+        "filters": filters_of_log,
+        "page": keyset_page(activity_queries.activity_list(filters_of_log), request),
+        "query": filters_of_log.query,
+    }

@@ -1,0 +1,90 @@
+"""What is shown when a page cannot be: in the same look, saying what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+
+log = structlog.get_logger(__name__)
+
+
+def _problem(
+    request: HttpRequest, status: int, heading: str, text: str, icon: str
+) -> HttpResponse:
+    context: dict[str, Any] = {"heading": heading, "text": text, "icon": icon}
+    user = getattr(request, "user", None)
+    inside = user is not None and user.is_authenticated and user.is_staff
+    template = "portal/problem.html" if inside else "portal/problem_outside.html"
+    frame = admin.site.each_context(request)
+    return render(
+        request, template, {**frame, "title": heading, **context}, status=status
+    )
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404: the address leads nowhere, with the reason where a view gave one."""
+    given = exception.args[0] if exception.args else ""
+    text = given if isinstance(given, str) and given.endswith(".") else ""
+    return _problem(
+        request,
+        404,
+        "There is no such page",
+        text or "The address may be old, or what it led to was removed.",
+        "explore_off",
+    )
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """403: signed in, but not allowed."""
+    return _problem(
+        request,
+        403,
+        "You may not see this page",
+        "Your user is not allowed to work here. Ask an administrator to make you "
+        "staff, or sign in as somebody else.",
+        "lock",
+    )
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400: the request made no sense."""
+    return _problem(
+        request,
+        400,
+        "This request cannot be read",
+        "Go back, reload the page and try again.",
+        "help",
+    )
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403: the form was older than the session."""
+    return _problem(
+        request,
+        403,
+        "This form is too old",
+        "You were signed out, or in again, since the page was opened. Go back, "
+        "reload it and try again. Cookies must be allowed.",
+        "lock_reset",
+    )
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500: our fault. Works without the database too, since that may be the cause."""
+    try:
+        return _problem(
+            request,
+            500,
+            "Something went wrong here",
+            "The failure was written to the portal's log. Synchronization goes on by "
+            "itself; try the page again in a moment.",
+            "error",
+        )
+    except Exception:  # the page about a failure must not fail
+        log.exception("problem_page_failed")
+        return HttpResponse(render_to_string("portal/problem_plain.html"), status=500)
