@@ -352,14 +352,14 @@ def _check_names(reader: NodeReader, document: Document) -> None:
                 )
     roles = {entry.name: entry.role for entry in document.environments}
     for i, link in enumerate(document.connection_sets):
-        for side, name in (
+        for side, other in (
             (Side.FINOPS, link.finops),
             (Side.DATAVERSE, link.dataverse),
         ):
-            if roles.get(name, side) is not side:
+            if roles.get(other, side) is not side:
                 reader.problem(
                     f"connection_sets[{i}].{side}",
-                    f"The environment {name} has the role {roles[name]}.",
+                    f"The environment {other} has the role {roles[other]}.",
                 )
 
 
