@@ -27,7 +27,7 @@ from syncengine.connectors.postgres.connection import (
     translate_error,
 )
 from syncengine.connectors.postgres.held import PostgresHeldRecord, lock_record
-from syncengine.connectors.postgres.names import MARK_PREFIX
+from syncengine.connectors.postgres.names import MARK_PREFIX, row_name
 from syncengine.connectors.postgres.ordering import group_operations
 from syncengine.connectors.postgres.statements import COLUMN_TYPES, LegStatements
 from syncengine.errors import EngineError, OutageError, SetupError
@@ -63,7 +63,7 @@ class PostgresWriter:
     def __init__(self, settings: ConnectionSettings, link: str) -> None:
         self._settings = settings
         self._link = link
-        self._row = f"{link}:{settings.side.value}"
+        self._row = row_name(link, settings.side)
         self._connection: PostgresConnection | None = None
         self._position: str | None = None
         self._statements: dict[int, LegStatements] = {}

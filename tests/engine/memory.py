@@ -1,0 +1,218 @@
+"""A Journal and a Control in memory: the engine without a portal."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any
+
+from syncengine.mapping.compiled import Row
+from syncengine.mapping.model import Direction, LegalEntityPair, Side, TableMap
+from syncengine.ports import (
+    ConflictRecord,
+    LegConfiguration,
+    LegMode,
+    QueuedEntry,
+    RecordFailure,
+    RetryRequest,
+    StreamConfiguration,
+    StreamReport,
+)
+
+LegKey = tuple[int, Direction]
+
+
+@dataclass
+class OpenError:
+    """An open error of the memory journal."""
+
+    error_id: int
+    failure: RecordFailure
+    count: int = 1
+    retry: bool = False
+
+
+class MemoryState:
+    """What both streams of a connection set share."""
+
+    def __init__(
+        self, maps: Sequence[TableMap], legal_entities: Sequence[LegalEntityPair]
+    ) -> None:
+        self.lock = threading.RLock()
+        self.revision = 1
+        self.legal_entities = tuple(legal_entities)
+        self.legs: dict[LegKey, LegConfiguration] = {}
+        self.queue: dict[LegKey, list[QueuedEntry]] = defaultdict(list)
+        self.errors: dict[tuple[int, Direction, Row], OpenError] = {}
+        self.closed: list[tuple[RecordFailure, str]] = []
+        self.conflicts: list[ConflictRecord] = []
+        self.events: list[tuple[str, str]] = []
+        self.written: Counter[tuple[int, str]] = Counter()
+        self.acknowledged: dict[Side, int] = {}
+        self.reports: dict[Side, StreamReport] = {}
+        self.broken: list[str] = []
+        self.ids = count(1)
+        for number, table_map in enumerate(maps, start=1):
+            for direction in Direction:
+                if table_map.flows(direction):
+                    self.legs[number, direction] = LegConfiguration(
+                        number * 10 + (direction.source is Side.DATAVERSE),
+                        number,
+                        direction,
+                        LegMode.OFF,
+                        table_map,
+                    )
+
+    def set_mode(
+        self, map_id: int, mode: LegMode, *, fold: bool = False, after: str = ""
+    ) -> None:
+        """Put all legs of a map into a mode."""
+        with self.lock:
+            for key, leg in self.legs.items():
+                if key[0] == map_id:
+                    self.legs[key] = replace(
+                        leg, mode=mode, fold=fold, drain_after=after
+                    )
+            self.revision += 1
+
+    def retry_all(self) -> None:
+        """Ask for a retry of every open error."""
+        with self.lock:
+            for error in self.errors.values():
+                error.retry = True
+            self.revision += 1
+
+
+@dataclass
+class MemoryStream:
+    """Journal and Control of one stream over the shared state."""
+
+    state: MemoryState
+    source: Side
+    _direction: Direction = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._direction = Direction.from_source(self.source)
+
+    # -- journal --------------------------------------------------------------------
+
+    def record_failures(self, failures: Sequence[RecordFailure]) -> None:
+        with self.state.lock:
+            for failure in failures:
+                key = (failure.map_id, failure.direction, failure.key)
+                found = self.state.errors.get(key)
+                if found is None:
+                    number = next(self.state.ids)
+                    self.state.errors[key] = OpenError(number, failure)
+                else:
+                    found.failure = failure
+                    found.count += 1
+                    found.retry = False
+
+    def open_keys(self, map_id: int, direction: Direction) -> set[Row]:
+        with self.state.lock:
+            return {k[2] for k in self.state.errors if k[:2] == (map_id, direction)}
+
+    def close_failures(
+        self, map_id: int, direction: Direction, keys: Sequence[Row], state: str
+    ) -> None:
+        with self.state.lock:
+            for key in keys:
+                found = self.state.errors.pop((map_id, direction, key), None)
+                if found is not None:
+                    self.state.closed.append((found.failure, state))
+
+    def retries(self, limit: int) -> Sequence[RetryRequest]:
+        with self.state.lock:
+            due = [
+                RetryRequest(
+                    error.error_id, key[0], key[1], key[2], error.failure.operation
+                )
+                for key, error in self.state.errors.items()
+                if error.retry and key[1] is self._direction
+            ]
+            return due[:limit]
+
+    def enqueue(self, entries: Sequence[QueuedEntry]) -> None:
+        with self.state.lock:
+            for entry in entries:
+                key = (entry.map_id, entry.direction)
+                leg = self.state.legs[key]
+                if entry.position > leg.queued_through:
+                    numbered = replace(entry, entry_id=next(self.state.ids))
+                    self.state.queue[key].append(numbered)
+            for entry in entries:
+                key = (entry.map_id, entry.direction)
+                leg = self.state.legs[key]
+                newest = max(leg.queued_through, entry.position)
+                self.state.legs[key] = replace(leg, queued_through=newest)
+
+    def queued(self, leg: LegConfiguration, limit: int) -> Sequence[QueuedEntry]:
+        with self.state.lock:
+            entries = self.state.queue[leg.map_id, leg.direction]
+            if leg.fold:
+                keys = list(dict.fromkeys(entry.key for entry in entries))[:limit]
+                return [e for key in keys for e in entries if e.key == key]
+            return list(entries)
+
+    def dequeue(self, leg: LegConfiguration, entry_ids: Sequence[int]) -> None:
+        with self.state.lock:
+            gone = set(entry_ids)
+            key = (leg.map_id, leg.direction)
+            self.state.queue[key] = [
+                e for e in self.state.queue[key] if e.entry_id not in gone
+            ]
+
+    def record_conflicts(self, conflicts: Sequence[ConflictRecord]) -> None:
+        with self.state.lock:
+            self.state.conflicts.extend(conflicts)
+
+    def report(self, report: StreamReport) -> None:
+        with self.state.lock:
+            self.state.reports[self.source] = report
+            for map_id, counts in report.written.items():
+                for kind, number in counts.items():
+                    self.state.written[map_id, kind] += number
+
+    def event(self, kind: str, message: str, **details: Any) -> None:
+        with self.state.lock:
+            self.state.events.append((kind, message))
+
+    # -- control --------------------------------------------------------------------
+
+    def revision(self) -> int:
+        return self.state.revision
+
+    def configuration(self) -> StreamConfiguration:
+        with self.state.lock:
+            legs = tuple(self.state.legs.values())
+            return StreamConfiguration(
+                self.state.revision,
+                tuple(leg for leg in legs if leg.direction is self._direction),
+                tuple(leg for leg in legs if leg.direction is not self._direction),
+                self.state.legal_entities,
+            )
+
+    def acknowledge(self, revision: int, position: str) -> None:
+        with self.state.lock:
+            self.state.acknowledged[self.source] = revision
+
+    def drained(self, leg: LegConfiguration) -> bool:
+        with self.state.lock:
+            key = (leg.map_id, leg.direction)
+            present = self.state.legs[key]
+            if present.mode is not LegMode.DRAIN or self.state.queue[key]:
+                return False
+            self.state.legs[key] = replace(present, mode=LegMode.LIVE)
+            self.state.revision += 1
+            return True
+
+    def schema_broken(self, leg: LegConfiguration, code: str, message: str) -> None:
+        with self.state.lock:
+            key = (leg.map_id, leg.direction)
+            self.state.broken.append(f"{code}: {message}")
+            self.state.legs[key] = replace(self.state.legs[key], mode=LegMode.QUEUE)
+            self.state.revision += 1
