@@ -1,0 +1,77 @@
+"""`make bench`: measure everything, print the table, keep it in the documentation."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench import cluster
+from tests.bench.engine import engine
+from tests.bench.initial_measures import initial_results
+from tests.bench.live_measures import (
+    catch_up_results,
+    latency_results,
+    throughput_results,
+)
+from tests.bench.report import Report, Result, write_section
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
+MEASURES = ("initial", "latency", "throughput", "catch-up")
+
+
+def main() -> int:
+    """0 when all was measured and nothing is below half its budget."""
+    options = _options()
+    with cluster.server() as on:
+        version = cluster.fetch(on.dsn(), "SHOW server_version")[0][0]
+        report = Report(
+            f"PostgreSQL {version.split()[0]}",
+            "durable settings (fsync and synchronous_commit on); engine, reference, "
+            "load and server share the machine",
+        )
+        measures: dict[str, Callable[[], list[Result]]] = {
+            "initial": lambda: initial_results(
+                on, options.rows, options.rounds, options.workers
+            ),
+            "latency": lambda: latency_results(engine, on, options.seconds),
+            "throughput": lambda: throughput_results(engine, on, options.seconds),
+            "catch-up": lambda: catch_up_results(engine, on, options.backlog),
+        }
+        for name in options.only:
+            began = time.monotonic()
+            _say(f"Measuring {name} ...")
+            try:
+                report.results += measures[name]()
+            except (RuntimeError, AssertionError) as error:
+                report.failures.append(f"{name}: {error}")
+            _say(f"  {time.monotonic() - began:.0f} s")
+    sys.stdout.write(report.markdown())
+    if not options.no_page:
+        write_section(options.page, report.markdown())
+    return 1 if report.failed else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="initial sync")
+    parser.add_argument("--rounds", type=int, default=3, help="of the initial sync")
+    parser.add_argument("--workers", type=int, default=2, help="copying processes")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each live load")
+    parser.add_argument(
+        "--backlog", type=int, default=2000, help="transactions of 100 rows"
+    )
+    parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
+    parser.add_argument("--page", type=Path, default=PAGE, help="where the table goes")
+    parser.add_argument("--no-page", action="store_true", help="only print the table")
+    return parser.parse_args()
+
+
+def _say(words: str) -> None:
+    sys.stderr.write(words + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
