@@ -25,7 +25,7 @@ from syncengine.mapping.compiled import (
     Row,
     Slot,
 )
-from syncengine.mapping.filters.expression import Expression
+from syncengine.mapping.filters import Expression, bind_types, parse_filter
 from syncengine.mapping.model import Side
 from syncengine.mapping.schema import ColumnType, CompanyRule, TypeFamily
 from syncengine.mapping.types import equal, is_padded
@@ -103,8 +103,6 @@ class Counterparts:
         dataverse: Connector,
         to_dataverse: CompiledLeg | None,
         to_finops: CompiledLeg | None,
-        *,
-        right_filter: Expression | None = None,
     ) -> None:
         lead = to_dataverse or to_finops
         if lead is None:
@@ -118,9 +116,19 @@ class Counterparts:
         self.left_side = lead.direction.source
         self.left = finops if finops_leads else dataverse
         self.right = dataverse if finops_leads else finops
-        self._right_filter = right_filter
+        self._right_filter = self._filter()
         self.resolved: Resolved = tuple({} for _ in lead.source_lookups)
         self._plan_columns()
+
+    def _filter(self) -> Expression | None:
+        """The filter of the right side's own rows."""
+        lead = self.lead
+        if self.back is not None:
+            return self.back.predicate_expression
+        side = lead.direction.target
+        text = lead.table_map.filter(side)
+        expression = parse_filter(side, text)
+        return bind_types(expression, lead.target, text) if expression else None
 
     def _plan_columns(self) -> None:
         lead, back = self.lead, self.back
@@ -236,14 +244,12 @@ class Counterparts:
         self, columns: tuple[str, ...] | None = None, *, everything: bool = False
     ) -> ReadRequest:
         """Rows of the right side, as the lead leg would have written them."""
-        back = self.back
-        predicate = back.predicate_expression if back else self._right_filter
         return ReadRequest(
             table=self.lead.target.name,
             columns=columns or self.right_columns,
             lookups=self.right_lookups,
             key=self.right_key_columns,
-            predicate=None if everything else predicate,
+            predicate=None if everything else self._right_filter,
             company=self._right_company(),
             companies=tuple(self.lead.companies.values()),
         )

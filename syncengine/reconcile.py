@@ -19,7 +19,6 @@ from syncengine.connectors.base import Connector, ReadRequest
 from syncengine.counterparts import ColumnDifference, Counterparts, pick
 from syncengine.errors import RecordError
 from syncengine.mapping.compiled import CompiledLeg, Row
-from syncengine.mapping.filters.expression import Expression
 from syncengine.mapping.model import Side
 
 BUCKETS = 1 << 18
@@ -91,18 +90,14 @@ def compare(
     on_progress: Callable[[int], None] | None = None,
     max_examples: int = 20,
     on_difference: Callable[[Difference], None] | None = None,
-    other_filter: Expression | None = None,
 ) -> CompareResult:
     """Compare all records in scope under the map's transforms.
 
     Not counted are rows of companies that are not linked, and records that one of the
-    sides keeps out by its filter. With a single leg `other_filter` limits the rows of
-    its target. `on_progress` is told the number of rows read so far, `on_difference`
-    every difference as it is found.
+    sides keeps out by its filter. `on_progress` is told the number of rows read so
+    far, `on_difference` every difference as it is found.
     """
-    sides = Counterparts(
-        finops, dataverse, to_dataverse, to_finops, right_filter=other_filter
-    )
+    sides = Counterparts(finops, dataverse, to_dataverse, to_finops)
     return Comparison(sides, max_examples, on_difference, on_progress).run()
 
 

@@ -19,7 +19,6 @@ from syncengine.connectors.base import (
 from syncengine.counterparts import Counterparts
 from syncengine.errors import RecordError, SetupError, TransientError
 from syncengine.mapping.compiled import BoundLeg, CompiledLeg, Resolved, Row
-from syncengine.mapping.filters.expression import Expression
 from syncengine.mapping.model import Side
 from syncengine.reconcile import CompareResult, Comparison, Difference
 
@@ -66,7 +65,6 @@ def repair(
     delete_extra: bool = False,
     on_progress: Callable[[int], None] | None = None,
     max_examples: int = 20,
-    other_filter: Expression | None = None,
 ) -> RepairResult:
     """Write the winner's present rows over records that differ or are missing.
 
@@ -81,9 +79,7 @@ def repair(
             f"Nothing flows from {winner} in this map, so it cannot win a repair.",
             code="direction_not_mapped",
         )
-    sides = Counterparts(
-        finops, dataverse, to_dataverse, to_finops, right_filter=other_filter
-    )
+    sides = Counterparts(finops, dataverse, to_dataverse, to_finops)
     work = _Repair(sides, leg, writer, winner, keys, delete_extra)
     comparison = Comparison(sides, max_examples, work.take, on_progress)
     work.result.found = comparison.run()

@@ -11,8 +11,6 @@ from portal.refusals import Refusal
 from syncengine.connectors.base import Connector
 from syncengine.mapping.compiled import CompiledLeg
 from syncengine.mapping.compiler import compile_leg
-from syncengine.mapping.filters import bind_types, parse_filter
-from syncengine.mapping.filters.expression import Expression
 from syncengine.mapping.model import Direction, Side
 from syncengine.mapping.model import TableMap as Definition
 
@@ -37,16 +35,6 @@ class MapLegs:
     def to_finops(self) -> CompiledLeg | None:
         """The leg that writes finance and operations, if any column flows there."""
         return self.legs.get(Direction.DATAVERSE_TO_FINOPS)
-
-    @property
-    def other_filter(self) -> Expression | None:
-        """With a single leg, the filter of the side it writes (for comparing)."""
-        if len(self.legs) != 1:
-            return None
-        ((direction, leg),) = self.legs.items()
-        text = self.definition.filter(direction.target)
-        expression = parse_filter(direction.target, text)
-        return bind_types(expression, leg.target) if expression is not None else None
 
 
 def load_legs(table_map: TableMap) -> MapLegs:
