@@ -55,9 +55,7 @@ class Ground:
 
 
 @pytest.fixture
-def ground(
-    postgres: PostgresServer, make_database: Callable[..., str]
-) -> Ground:
+def ground(postgres: PostgresServer, make_database: Callable[..., str]) -> Ground:
     """A fresh database on the newest server."""
     return Ground(make_database(postgres), postgres)
 

@@ -153,9 +153,7 @@ def test_an_ordinary_role_installs_with_the_printed_script(
     tables: Ground, role: str
 ) -> None:
     tables.execute(f'REVOKE ALL ON DATABASE "{database_name(tables.dsn)}" FROM public')
-    tables.execute(
-        f'GRANT CONNECT ON DATABASE "{database_name(tables.dsn)}" TO {role}'
-    )
+    tables.execute(f'GRANT CONNECT ON DATABASE "{database_name(tables.dsn)}" TO {role}')
     dsn = tables.server.dsn(database_name(tables.dsn), user=role, password="secret")
     before = catalog(tables)
     connector = tables.connector(dsn)
@@ -218,7 +216,7 @@ def impatient() -> Iterator[None]:
 def test_an_open_transaction_that_blocks_the_slot_is_named(tables: Ground) -> None:
     connector = tables.connector()
     with psycopg.connect(tables.dsn) as blocker:
-        blocker.execute("INSERT INTO groups VALUES (1, 'a')")
+        blocker.execute("INSERT INTO silent VALUES (1)")
         with pytest.raises(OutageError, match="process") as caught:
             connector.install(LINK, ["groups"])
         assert caught.value.code == "slot_blocked"

@@ -142,7 +142,7 @@ LEFT JOIN pg_replication_slots s ON s.slot_name = %(slot)s
 """
 
 _TABLES = """
-SELECT g.name, c.oid, format('%%I.%%I', n.nspname, c.relname),
+SELECT c.oid, g.name, format('%%I.%%I', n.nspname, c.relname),
        pg_has_role(c.relowner, 'USAGE'),
        EXISTS (SELECT FROM pg_publication p
                LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid
@@ -286,7 +286,7 @@ def _tables(
             "rights": list(RIGHTS),
         },
     ).fetchall()
-    oids = {"oids": [row[1] for row in rows]}
+    oids = {"oids": [row[0] for row in rows]}
     stored: dict[str, list[StoredTable]] = {}
     for oid, name, identity, index, owned in connection.execute(_STORED, oids):
         stored.setdefault(oid, []).append(

@@ -19,6 +19,7 @@ from syncengine.mapping.schema import TableSchema
 
 _COMMA = sql.SQL(", ")
 _AND = sql.SQL(" AND ")
+_POSITION = sql.SQL("SELECT pg_logical_emit_message(true, 'dualwrite.position', '')")
 _SORT_MEMORY = sql.SQL("SET work_mem = '64MB'")
 
 
@@ -137,10 +138,14 @@ class PostgresReader:
             return dict(self._connection.execute(query).fetchall())
 
     def position(self) -> str:
-        """The position of the newest committed change right now."""
+        """A position behind every change visible now, which the stream will reach.
+
+        It is that of a small message of ours: the server's write position may lie
+        before changes already visible (asynchronous commits), and nothing else need
+        follow on an idle server.
+        """
         with translated_setup(self._settings.name):
-            text = self._one(sql.SQL("SELECT pg_current_wal_lsn()"))
-            return format_position(parse_position(text))
+            return format_position(parse_position(self._one(_POSITION)))
 
     def _one(self, query: sql.SQL | sql.Composed) -> str:
         row = self._connection.execute(query).fetchone()
