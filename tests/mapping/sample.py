@@ -86,11 +86,9 @@ def table(
             )
             for column, type_ in columns.items()
         ),
-        tuple(
-            [
-                *([UniqueKey(f"{name}_pk", primary, primary=True)] if primary else []),
-                *(UniqueKey(f"{name}_{i}", key) for i, key in enumerate(unique)),
-            ]
+        (
+            *([UniqueKey(f"{name}_pk", primary, primary=True)] if primary else []),
+            *(UniqueKey(f"{name}_{i}", key) for i, key in enumerate(unique)),
         ),
         tuple(
             ForeignKey(f"{name}_{column}_fk", (column,), target, (reference,))
