@@ -113,7 +113,7 @@ class Applier:
         while True:
             result = self._writer.apply(operations, position=position, strict=strict)
             if result.committed:
-                self._committed(batch, folded, result.outcomes)
+                self._committed(batch, folded, result.outcomes, work)
                 return None
             failed: list[tuple[Folded, Outcome]] = []
             dropped: set[int] = set()
@@ -185,6 +185,7 @@ class Applier:
         batch: Sequence[Routed],
         folded: Sequence[Folded],
         outcomes: Sequence[Outcome],
+        work: _Work,
     ) -> None:
         moment = batch[-1].transaction.committed_at
         closed: dict[int, tuple[LiveLeg, list[Row]]] = {}
@@ -206,7 +207,7 @@ class Applier:
                 leg.configuration.map_id,
                 leg.configuration.direction,
                 keys,
-                "superseded",
+                "resolved" if work.phase == "retry" else "superseded",
             )
             leg.open_keys.difference_update(keys)
 

@@ -1,0 +1,168 @@
+"""The engine's Control on the portal's database: which leg does what."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from portal.activity import services as activity
+from portal.environments.models import ConnectionSet, Stream
+from portal.maps.conversion import WITH_LINES, to_engine
+from portal.maps.models import Leg, MapState, TableMap
+from portal.runs.models import InitialSyncRun, RunState
+from portal.runs.services import complete_run
+from portal.sync.models import QueuedChange
+from syncengine.mapping.model import Direction
+from syncengine.mapping.model import TableMap as Definition
+from syncengine.ports import LegConfiguration, LegMode, StreamConfiguration
+
+
+class PortalControl:
+    """The Control of one stream."""
+
+    def __init__(self, connection_set: ConnectionSet, stream: Stream) -> None:
+        self._set_id = connection_set.pk
+        self._stream_id = stream.pk
+        self._direction = next(d for d in Direction if d.source.value == stream.source)
+        self._definitions: dict[int, Definition] = {}
+
+    def revision(self) -> int:
+        """The newest revision of the configuration."""
+        return ConnectionSet.objects.values_list("revision", flat=True).get(
+            pk=self._set_id
+        )
+
+    def configuration(self) -> StreamConfiguration:
+        """All legs of the connection set, as of one revision.
+
+        The revision is read first: a change that slips in between raises it again.
+        """
+        connection_set = ConnectionSet.objects.get(pk=self._set_id)
+        legs = [
+            self._leg(leg)
+            for leg in Leg.objects.filter(
+                table_map__connection_set_id=self._set_id,
+                table_map__version__isnull=False,
+            )
+            .exclude(mode=LegMode.OFF.value)
+            .select_related("table_map__version__table_map")
+            .prefetch_related(*(f"table_map__version__{name}" for name in WITH_LINES))
+            .order_by("pk")
+        ]
+        return StreamConfiguration(
+            revision=connection_set.revision,
+            legs=tuple(leg for leg in legs if leg.direction is self._direction),
+            reverse_legs=tuple(
+                leg for leg in legs if leg.direction is not self._direction
+            ),
+            legal_entities=connection_set.legal_entity_pairs(),
+        )
+
+    def _leg(self, leg: Leg) -> LegConfiguration:
+        version = leg.table_map.version
+        if version is None:
+            raise ValueError(f"map {leg.table_map} has no version")
+        definition = self._definitions.get(version.pk)
+        if definition is None:
+            definition = to_engine(version)
+            self._definitions[version.pk] = definition
+        return LegConfiguration(
+            leg_id=leg.pk,
+            map_id=leg.table_map_id,
+            direction=Direction(leg.direction),
+            mode=LegMode(leg.mode),
+            table_map=definition,
+            queued_through=leg.queued_through,
+            drain_after=leg.drain_after,
+            fold=leg.fold,
+        )
+
+    def acknowledge(self, revision: int, position: str) -> None:
+        """From `position` on the stream behaves as `revision` says."""
+        Stream.objects.filter(pk=self._stream_id).update(
+            acknowledged_revision=revision, acknowledged_position=position
+        )
+
+    @transaction.atomic
+    def drained(self, leg: LegConfiguration) -> bool:
+        """Turn the leg live, and its map Running once all legs are."""
+        table_map = _lock_map(leg.map_id)
+        present = (
+            Leg.objects.select_for_update()
+            .filter(pk=leg.leg_id, mode=LegMode.DRAIN.value)
+            .first()
+        )
+        waiting = QueuedChange.objects.filter(
+            table_map_id=leg.map_id, direction=leg.direction.value
+        )
+        if present is None or waiting.exists():
+            return False
+        Leg.objects.filter(pk=leg.leg_id).update(
+            mode=LegMode.LIVE.value, fold=False, drain_after=""
+        )
+        others = table_map.legs.exclude(pk=leg.leg_id).exclude(
+            mode__in=(LegMode.LIVE.value, LegMode.OFF.value)
+        )
+        if not others.exists():
+            self._running(table_map)
+        _bump(self._set_id)
+        return True
+
+    def _running(self, table_map: TableMap) -> None:
+        old = table_map.state
+        run = InitialSyncRun.objects.filter(
+            table_map=table_map, state=RunState.DRAINING
+        ).first()
+        if run is not None:
+            complete_run(run)
+        if old not in (MapState.INITIALIZING, MapState.RESUMING):
+            return
+        table_map.state = MapState.RUNNING
+        table_map.state_reason = ""
+        table_map.state_changed_at = timezone.now()
+        table_map.save(update_fields=["state", "state_reason", "state_changed_at"])
+        activity.record(
+            "map.running",
+            f"{table_map.name}: {MapState(old).label} to Running.",
+            table_map=table_map,
+            old_state=old,
+            new_state=MapState.RUNNING,
+            correlation_id=run.correlation_id if run is not None else "",
+        )
+
+    @transaction.atomic
+    def schema_broken(self, leg: LegConfiguration, code: str, message: str) -> None:
+        """The leg's tables no longer fit the map: pause it, keep its changes."""
+        table_map = _lock_map(leg.map_id)
+        if table_map.state != MapState.RUNNING:
+            return
+        table_map.legs.filter(mode=LegMode.LIVE.value).update(mode=LegMode.QUEUE.value)
+        table_map.state = MapState.PAUSED
+        table_map.state_reason = f"{code}: {message}"
+        table_map.state_changed_at = timezone.now()
+        table_map.save(update_fields=["state", "state_reason", "state_changed_at"])
+        activity.record(
+            "map.schema_changed",
+            f"{table_map.name} was paused: {message} Its changes are queued; mend the "
+            "table or the map and resume.",
+            table_map=table_map,
+            old_state=MapState.RUNNING,
+            new_state=MapState.PAUSED,
+            details={"code": code},
+        )
+        _bump(self._set_id)
+
+
+def _lock_map(map_id: int) -> TableMap:
+    return (
+        TableMap.objects.select_for_update(of=("self",))
+        .select_related("connection_set")
+        .get(pk=map_id)
+    )
+
+
+def _bump(connection_set_id: int) -> None:
+    ConnectionSet.objects.filter(pk=connection_set_id).update(
+        revision=F("revision") + 1
+    )

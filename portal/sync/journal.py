@@ -1,0 +1,342 @@
+"""The engine's Journal on the portal's database. Plain SQL where a batch is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from portal.activity import services as activity
+from portal.environments.models import ConnectionSet, Stream
+from portal.errors.models import OPEN_ERROR_STATES, Conflict, ErrorState, SyncError
+from portal.maps.models import Leg
+from portal.sync.models import QueuedChange
+from syncengine.mapping.compiled import Row
+from syncengine.mapping.model import Direction
+from syncengine.ports import (
+    ConflictRecord,
+    LegConfiguration,
+    LegMode,
+    QueuedEntry,
+    RecordFailure,
+    RetryRequest,
+    StreamReport,
+)
+
+PASSING = frozenset({"lookup_not_found", "reference_missing", "transaction_held"})
+"""Causes that often pass by themselves: the record waited for may still arrive."""
+
+RETRY_AFTER_SECONDS = (2, 5, 15, 60, 300)
+"""Waits before the automatic retries of passing causes; the last one repeats."""
+
+ATTEMPTS_BY_ITSELF = 20
+
+_OPEN_FAILURES = """
+INSERT INTO errors_syncerror AS e (
+    table_map_id, direction, phase, key, key_text, code, "column", message, remote,
+    operation, "group", position, source_row, mapped_row, state, count, first_seen,
+    last_seen, not_before, attempts)
+SELECT n.*, 'open', 1, %(now)s, %(now)s, NULL, 0
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS n(
+    table_map_id bigint, direction text, phase text, key jsonb, key_text text,
+    code text, "column" text, message text, remote text, operation text,
+    "group" text, position text, source_row jsonb, mapped_row jsonb)
+ON CONFLICT (table_map_id, direction, key_text)
+WHERE state IN ('open', 'retrying') DO UPDATE SET
+    phase = excluded.phase, code = excluded.code, "column" = excluded."column",
+    message = excluded.message, remote = excluded.remote,
+    operation = excluded.operation, "group" = excluded."group",
+    position = excluded.position, source_row = excluded.source_row,
+    mapped_row = excluded.mapped_row, state = 'open', last_seen = excluded.last_seen,
+    count = e.count + CASE WHEN e.position = excluded.position
+                            AND excluded.position <> '' THEN 0 ELSE 1 END,
+    not_before = NULL,
+    attempts = CASE WHEN excluded.phase = 'retry' THEN e.attempts + 1
+                    ELSE e.attempts END
+RETURNING id, code, attempts
+"""
+
+_WRITTEN = """
+UPDATE maps_tablemap m SET
+    rows_synced = m.rows_synced + n.rows,
+    last_change_at = greatest(m.last_change_at, n.moment)
+FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[]) AS n(id, rows, moment)
+WHERE m.id = n.id
+"""
+
+
+def key_text(key: Sequence[str | None]) -> str:
+    """A record's key for people and for searching: parts joined by ` / `."""
+    return " / ".join("(empty)" if part is None else part for part in key)
+
+
+class PortalJournal:
+    """The Journal of one connection set and, where it serves a stream, its source."""
+
+    def __init__(self, connection_set: ConnectionSet, stream: Stream | None) -> None:
+        self._set = connection_set
+        self._stream = stream
+
+    # -- errors ---------------------------------------------------------------------
+
+    def record_failures(self, failures: Sequence[RecordFailure]) -> None:
+        """Open, or count up, one error per map, direction and key."""
+        if not failures:
+            return
+        latest = {(f.map_id, f.direction.value, key_text(f.key)): f for f in failures}
+        now = timezone.now()
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                _OPEN_FAILURES,
+                {
+                    "rows": json.dumps([_failure_row(f) for f in latest.values()]),
+                    "now": now,
+                },
+            )
+            self._plan_retries(cursor.fetchall(), now)
+
+    def _plan_retries(
+        self, opened: Sequence[tuple[int, str, int]], now: datetime
+    ) -> None:
+        waits: dict[int, list[int]] = {}
+        for error_id, code, attempts in opened:
+            if code in PASSING and attempts < ATTEMPTS_BY_ITSELF:
+                step = min(attempts, len(RETRY_AFTER_SECONDS) - 1)
+                waits.setdefault(RETRY_AFTER_SECONDS[step], []).append(error_id)
+        for seconds, ids in waits.items():
+            SyncError.objects.filter(pk__in=ids).update(
+                not_before=now + timedelta(seconds=seconds)
+            )
+
+    def open_keys(self, map_id: int, direction: Direction) -> set[Row]:
+        """Keys with an open error."""
+        keys = SyncError.objects.filter(
+            table_map_id=map_id, direction=direction.value, state__in=OPEN_ERROR_STATES
+        ).values_list("key", flat=True)
+        return {tuple(key) for key in keys}
+
+    def close_failures(
+        self, map_id: int, direction: Direction, keys: Sequence[Row], state: str
+    ) -> None:
+        """Close open errors of these keys."""
+        SyncError.objects.filter(
+            table_map_id=map_id,
+            direction=direction.value,
+            key_text__in=[key_text(key) for key in keys],
+            state__in=OPEN_ERROR_STATES,
+        ).update(state=ErrorState(state), not_before=None, last_seen=timezone.now())
+
+    def retries(self, limit: int) -> Sequence[RetryRequest]:
+        """Errors of this stream whose retry is asked for or due."""
+        due = (
+            SyncError.objects.filter(
+                table_map__connection_set=self._set,
+                direction=self._direction.value,
+                state__in=OPEN_ERROR_STATES,
+                not_before__lte=timezone.now(),
+                table_map__legs__direction=F("direction"),
+                table_map__legs__mode=LegMode.LIVE.value,
+            )
+            .order_by("not_before", "id")
+            .values_list("id", "table_map_id", "key", "operation")[:limit]
+        )
+        return [
+            RetryRequest(error_id, map_id, self._direction, tuple(key), operation)
+            for error_id, map_id, key, operation in due
+        ]
+
+    @property
+    def _direction(self) -> Direction:
+        if self._stream is None:
+            raise ValueError("this journal serves no stream")
+        return Direction(_direction_of(self._stream.source))
+
+    # -- queue ----------------------------------------------------------------------
+
+    def enqueue(self, entries: Sequence[QueuedEntry]) -> None:
+        """Keep entries of legs that still queue, once each."""
+        wanted = {(entry.map_id, entry.direction.value) for entry in entries}
+        with transaction.atomic():
+            legs = {
+                (leg.table_map_id, leg.direction): leg
+                for leg in Leg.objects.select_for_update()
+                .filter(_any_leg(wanted))
+                .exclude(mode=LegMode.OFF.value)
+                .order_by("pk")
+            }
+            fresh = [
+                entry
+                for entry in entries
+                if (leg := legs.get((entry.map_id, entry.direction.value))) is not None
+                and entry.position > leg.queued_through
+            ]
+            QueuedChange.objects.bulk_create(
+                [_queued_row(entry) for entry in fresh],
+                batch_size=1000,
+                ignore_conflicts=True,
+            )
+            for (map_id, direction), leg in legs.items():
+                newest = max(
+                    (
+                        entry.position
+                        for entry in fresh
+                        if (entry.map_id, entry.direction.value) == (map_id, direction)
+                    ),
+                    default="",
+                )
+                if newest > leg.queued_through:
+                    Leg.objects.filter(pk=leg.pk).update(queued_through=newest)
+
+    def queued(self, leg: LegConfiguration, limit: int) -> Sequence[QueuedEntry]:
+        """The oldest entries in commit order, or whole chains of some keys."""
+        rows = QueuedChange.objects.filter(
+            table_map_id=leg.map_id, direction=leg.direction.value
+        )
+        if leg.fold:
+            keys = list(
+                rows.order_by("key_text")
+                .values_list("key_text", flat=True)
+                .distinct()[:limit]
+            )
+            rows = rows.filter(key_text__in=keys)
+            ordered = rows.order_by("key_text", "position", "ordinal")
+            return [_entry(row) for row in ordered]
+        portion = list(rows.order_by("position", "ordinal")[: limit + 1])
+        if len(portion) <= limit:
+            return [_entry(row) for row in portion]
+        last = portion[-1].position
+        whole = [row for row in portion if row.position != last]
+        if not whole:
+            whole = list(rows.filter(position=last).order_by("ordinal"))
+        return [_entry(row) for row in whole]
+
+    def dequeue(self, leg: LegConfiguration, entry_ids: Sequence[int]) -> None:
+        """Forget entries that were applied or recorded as failures."""
+        QueuedChange.objects.filter(pk__in=entry_ids)._raw_delete("default")
+
+    # -- the rest -------------------------------------------------------------------
+
+    def record_conflicts(self, conflicts: Sequence[ConflictRecord]) -> None:
+        """Write to the conflict log."""
+        Conflict.objects.bulk_create(
+            Conflict(
+                table_map_id=conflict.map_id,
+                direction=conflict.direction.value,
+                key_text=key_text(conflict.key),
+                column=conflict.column,
+                policy=conflict.policy,
+                winner=conflict.winner,
+                base=conflict.base,
+                source_value=conflict.source_value,
+                target_value=conflict.target_value,
+            )
+            for conflict in conflicts
+        )
+
+    def report(self, report: StreamReport) -> None:
+        """Take the stream's pulse, and count what was written."""
+        if self._stream is None:
+            raise ValueError("this journal serves no stream")
+        values: dict[str, Any] = {
+            "state": report.state,
+            "message": report.message,
+            "position": report.position or F("position"),
+            "lag_seconds": report.lag_seconds,
+            "lag_bytes": report.lag_bytes,
+            "heartbeat_at": timezone.now(),
+        }
+        if report.last_change:
+            values["last_change_at"] = max(report.last_change.values())
+        Stream.objects.filter(pk=self._stream.pk).update(**values)
+        if report.written:
+            ids = list(report.written)
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    _WRITTEN,
+                    [
+                        ids,
+                        [sum(report.written[i].values()) for i in ids],
+                        [report.last_change.get(i) for i in ids],
+                    ],
+                )
+
+    def event(self, kind: str, message: str, **details: Any) -> None:
+        """Write to the activity log, in the name of the system."""
+        activity.record(kind, message, connection_set=self._set, details=details)
+
+
+def _direction_of(source: str) -> str:
+    return next(d.value for d in Direction if d.source.value == source)
+
+
+def _any_leg(wanted: set[tuple[int, str]]) -> Q:
+    condition = Q(pk__in=[])
+    for direction, group in groupby(sorted(wanted, key=_second), key=_second):
+        ids = [map_id for map_id, _ in group]
+        condition |= Q(table_map_id__in=ids, direction=direction)
+    return condition
+
+
+def _second(pair: tuple[int, str]) -> str:
+    return pair[1]
+
+
+def _failure_row(failure: RecordFailure) -> dict[str, Any]:
+    return {
+        "table_map_id": failure.map_id,
+        "direction": failure.direction.value,
+        "phase": failure.phase,
+        "key": list(failure.key),
+        "key_text": key_text(failure.key),
+        "code": failure.code,
+        "column": failure.column,
+        "message": failure.message,
+        "remote": failure.remote,
+        "operation": failure.operation,
+        "group": failure.group,
+        "position": failure.position,
+        "source_row": dict(failure.source_row),
+        "mapped_row": dict(failure.mapped_row),
+    }
+
+
+def _queued_row(entry: QueuedEntry) -> QueuedChange:
+    values = (*(entry.new or ()), *(entry.old or ()))
+    return QueuedChange(
+        table_map_id=entry.map_id,
+        direction=entry.direction.value,
+        position=entry.position,
+        ordinal=entry.ordinal,
+        transaction_id=entry.transaction_id,
+        committed_at=entry.committed_at,
+        kind=entry.kind,
+        key=list(entry.key),
+        key_text=key_text(entry.key),
+        columns=list(entry.columns),
+        new=None if entry.new is None else list(entry.new),
+        old=None if entry.old is None else list(entry.old),
+        size=sum(len(value) for value in values if value is not None),
+    )
+
+
+def _entry(row: QueuedChange) -> QueuedEntry:
+    return QueuedEntry(
+        map_id=row.table_map_id,
+        direction=Direction(row.direction),
+        position=row.position,
+        ordinal=row.ordinal,
+        transaction_id=row.transaction_id,
+        committed_at=row.committed_at,
+        kind=row.kind,
+        key=tuple(row.key),
+        columns=tuple(row.columns),
+        new=None if row.new is None else tuple(row.new),
+        old=None if row.old is None else tuple(row.old),
+        entry_id=row.pk,
+    )

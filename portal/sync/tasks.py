@@ -1,0 +1,35 @@
+"""Celery tasks of the live streams."""
+
+from __future__ import annotations
+
+import multiprocessing
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_shutting_down
+
+from portal.sync import streams
+
+EXPIRES_SECONDS = 6
+"""A task no worker took by then is dropped: the next tick sends another."""
+
+_stopping = multiprocessing.Event()
+"""Shared with the pool processes, which the worker's signals do not reach."""
+
+
+@worker_shutting_down.connect
+def _tell_streams(**_: Any) -> None:
+    _stopping.set()
+
+
+@shared_task(name="portal.sync.tasks.ensure_streams")
+def ensure_streams() -> None:
+    """Call a worker for every stream that should run and that nobody runs."""
+    for stream_id in streams.wanted_streams():
+        run_stream.apply_async((stream_id,), expires=EXPIRES_SECONDS)
+
+
+@shared_task(name="portal.sync.tasks.run_stream")
+def run_stream(stream_id: int) -> None:
+    """Run one stream for as long as this worker lives."""
+    streams.run_stream(stream_id, _stopping.is_set)
