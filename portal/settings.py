@@ -174,7 +174,6 @@ USE_TZ = True
 
 # Static files: served by the web process itself, straight from where they lie
 STATIC_URL = "static/"
-STATIC_ROOT = DATA_DIR / "static"
 WHITENOISE_USE_FINDERS = True
 
 # Security

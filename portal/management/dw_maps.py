@@ -13,7 +13,12 @@ from portal.environments.queries import unacknowledged
 from portal.management.results import Add, Console, Result, table
 from portal.maps import queries, services
 from portal.maps.models import MapState, TableMap
-from portal.runs.models import InitialSyncRun, LegRun, RunState
+from portal.runs.models import (
+    ACTIVE_RUN_STATES,
+    InitialSyncRun,
+    LegRun,
+    RunState,
+)
 from syncengine.mapping.model import Side
 
 ACKNOWLEDGE_SECONDS = 5.0
@@ -112,7 +117,7 @@ def _wait(
         waiting = [m for m in present if m.state in on_the_way]
         runs = _runs(ids, result.correlation_id)
         console.progress(_progress(present, runs))
-        if not waiting:
+        if not waiting and not any(r["state"] in ACTIVE_RUN_STATES for r in runs):
             break
         time.sleep(POLL_SECONDS)
     states = {table_map.pk: table_map.state for table_map in present}
@@ -148,13 +153,10 @@ def _wait(
 
 
 def _runs(map_ids: Sequence[int], correlation_id: str) -> list[dict[str, Any]]:
-    """The runs this command started, or that were under way for maps that were
-    initializing already, with their counts."""
-    newest = (
-        InitialSyncRun.objects.filter(table_map__in=map_ids)
-        .filter(correlation_id=correlation_id)
-        .order_by("id")
-    )
+    """The runs this command started, with their counts."""
+    newest = InitialSyncRun.objects.filter(
+        table_map__in=map_ids, correlation_id=correlation_id
+    ).order_by("id")
     sums = {
         row["run"]: row
         for row in LegRun.objects.filter(run__in=newest)

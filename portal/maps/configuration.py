@@ -1,0 +1,390 @@
+"""Configuration as a file: the difference to what is stored, applying it, exporting.
+
+A file adds and changes; what it does not mention stays. The companies of a
+connection set it mentions become exactly those it lists. A map whose definition
+differs needs a higher version than the one stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from portal.environments import services as environments
+from portal.environments.connectors import company_rule
+from portal.environments.models import ConnectionSet, Environment
+from portal.maps import services as maps
+from portal.maps.conversion import to_engine
+from portal.maps.models import MapState, TableMap
+from portal.maps.preparation import maps_of
+from portal.refusals import ConfigurationRefused
+from syncengine.mapping.files import (
+    ConnectionSetFile,
+    Document,
+    EnvironmentFile,
+    MapFile,
+    dump_document,
+)
+from syncengine.mapping.model import ColumnMap
+from syncengine.mapping.model import TableMap as Definition
+
+if TYPE_CHECKING:
+    from portal.accounts.models import User
+
+
+class Kind(StrEnum):
+    """What a change is about."""
+
+    ENVIRONMENT = "environment"
+    CONNECTION_SET = "connection_set"
+    MAP = "map"
+
+
+class Operation(StrEnum):
+    """What applying does."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What applying does (or would do) to one object. `details` are lines like
+    `version: 1.0.0.0 -> 1.0.0.1`; secrets are named, never shown."""
+
+    kind: Kind
+    name: str
+    operation: Operation
+    details: tuple[str, ...] = ()
+
+
+@dataclass
+class _Plan:
+    differences: list[Difference] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def add(
+        self, kind: Kind, name: str, exists: bool, details: Sequence[str] = ()
+    ) -> None:
+        operation = Operation.CREATE
+        if exists:
+            operation = Operation.UPDATE if details else Operation.UNCHANGED
+        self.differences.append(Difference(kind, name, operation, tuple(details)))
+
+
+def apply_document(
+    document: Document, *, plan: bool = False, user: User | None = None
+) -> list[Difference]:
+    """Make the portal say what `document` says; gives every object with what was done
+    to it. With `plan` nothing changes.
+
+    All or nothing: raises ConfigurationRefused (or another Refusal) with all reasons
+    found, and then nothing was changed. Needs none of the systems to be reachable.
+    """
+    with transaction.atomic():
+        made = _Plan()
+        for environment in document.environments:
+            _environment(environment, made, user)
+        for connection_set in document.connection_sets:
+            _connection_set(connection_set, made, user)
+        for entry in document.maps:
+            _map(entry, made, user)
+        if made.problems:
+            raise ConfigurationRefused(
+                "The file cannot be applied; nothing was changed.",
+                reasons=made.problems,
+            )
+        if plan:
+            transaction.set_rollback(True)
+    return made.differences
+
+
+def _line(name: str, old: object, new: object) -> str:
+    def shown(value: object) -> str:
+        return "none" if value in (None, "") else str(value)
+
+    return f"{name}: {shown(old)} -> {shown(new)}"
+
+
+def _environment(entry: EnvironmentFile, plan: _Plan, user: User | None) -> None:
+    company = entry.company
+    values = {
+        "connector": entry.connector,
+        "dsn": entry.dsn,
+        "schema": entry.schema,
+        "company_column": company.column if company else "",
+        "company_lookup_table": (company.lookup_table or "") if company else "",
+        "company_lookup_column": (company.lookup_column or "") if company else "",
+    }
+    present = Environment.objects.filter(name=entry.name).first()
+    if present is None:
+        environments.create_environment(
+            name=entry.name, role=entry.role.value, user=user, **values
+        )
+        plan.add(Kind.ENVIRONMENT, entry.name, False)
+        return
+    if present.role != entry.role.value:
+        plan.problems.append(
+            f"Environment {entry.name} is stored with role {present.role}; a role "
+            "cannot change."
+        )
+        return
+    before = {name: getattr(present, name) for name in values}
+    changed = environments.update_environment(present, user=user, **values)
+    plan.add(
+        Kind.ENVIRONMENT,
+        entry.name,
+        True,
+        [
+            "connection string changed"
+            if name == "dsn"
+            else _line(name, before[name], values[name])
+            for name in changed
+        ],
+    )
+
+
+def _connection_set(entry: ConnectionSetFile, plan: _Plan, user: User | None) -> None:
+    sides: dict[str, Environment] = {}
+    for side, name in (("finops", entry.finops), ("dataverse", entry.dataverse)):
+        found = Environment.objects.filter(name=name).first()
+        if found is None:
+            plan.problems.append(
+                f"Connection set {entry.name}: there is no environment {name}."
+            )
+        else:
+            sides[side] = found
+    if len(sides) < 2:
+        return
+    present = ConnectionSet.objects.filter(name=entry.name).first()
+    if present is None:
+        environments.create_connection_set(
+            name=entry.name,
+            finops=sides["finops"],
+            dataverse=sides["dataverse"],
+            legal_entities=entry.legal_entities,
+            user=user,
+        )
+        plan.add(Kind.CONNECTION_SET, entry.name, False)
+        return
+    for side, environment in sides.items():
+        linked = present.environment(side)
+        if linked.pk != environment.pk:
+            plan.problems.append(
+                f"Connection set {entry.name} links {linked.name}, not "
+                f"{environment.name}; make a new connection set instead."
+            )
+            return
+    before = set(present.legal_entity_pairs())
+    wanted = set(entry.legal_entities)
+    details = [
+        f"company {pair.finops} / {pair.dataverse} {word}"
+        for word, pairs in (("linked", wanted - before), ("unlinked", before - wanted))
+        for pair in sorted(pairs, key=lambda pair: pair.finops)
+    ]
+    environments.set_legal_entities(present, entry.legal_entities, user=user)
+    plan.add(Kind.CONNECTION_SET, entry.name, True, details)
+
+
+def _map(entry: MapFile, plan: _Plan, user: User | None) -> None:
+    wanted = entry.table_map
+    connection_set = ConnectionSet.objects.filter(name=entry.connection_set).first()
+    if connection_set is None:
+        plan.problems.append(
+            f"Map {wanted.name}: there is no connection set {entry.connection_set}."
+        )
+        return
+    name = f"{connection_set.name}/{wanted.name}"
+    present = (
+        TableMap.objects.select_related("version__table_map")
+        .filter(connection_set=connection_set, name=wanted.name)
+        .first()
+    )
+    if present is None:
+        maps.create_map(connection_set, wanted, user=user)
+        plan.add(Kind.MAP, name, False)
+        return
+    before = to_engine(present.version) if present.version else None
+    if before == wanted:
+        plan.add(Kind.MAP, name, True)
+        return
+    if present.state != MapState.NOT_RUNNING:
+        plan.problems.append(
+            f"Map {wanted.name} is {present.get_state_display()}, so its definition "
+            "cannot change: stop it first."
+        )
+        return
+    if problem := _version_problem(present, before, wanted):
+        plan.problems.append(problem)
+        return
+    maps.create_version(present, wanted, user=user)
+    details = definition_changes(before, wanted) if before else ["first version"]
+    plan.add(Kind.MAP, name, True, details)
+
+
+def _version_problem(
+    present: TableMap, before: Definition | None, wanted: Definition
+) -> str | None:
+    """Why `wanted` cannot follow what is stored: numbers are used once and rise."""
+    if before is None:
+        return None
+    if before.publisher == wanted.publisher and _numbers(wanted.version) < _numbers(
+        before.version
+    ):
+        return (
+            f"Map {wanted.name}: version {wanted.version} is lower than "
+            f"{before.version}, which is stored: raise the version."
+        )
+    taken = present.versions.filter(publisher=wanted.publisher, version=wanted.version)
+    if taken.exists():
+        return (
+            f"Map {wanted.name}: version {wanted.version} of "
+            f"{wanted.publisher or 'no publisher'} is stored with other content: "
+            "raise the version."
+        )
+    return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def definition_changes(before: Definition, after: Definition) -> list[str]:
+    """What differs between two definitions, a line each."""
+    lines = [
+        _line(item.name, getattr(before, item.name), getattr(after, item.name))
+        for item in fields(Definition)
+        if item.name not in ("name", "columns", "key", "lookups")
+        and getattr(before, item.name) != getattr(after, item.name)
+    ]
+    if before.key != after.key:
+        lines.append(_line("key", _key_text(before), _key_text(after)))
+    if before.lookups != after.lookups:
+        lines.append("declared lookups changed")
+    old, new = _by_ends(before), _by_ends(after)
+    lines += [f"column {_text(new[ends])} added" for ends in new if ends not in old]
+    lines += [f"column {_text(old[ends])} removed" for ends in old if ends not in new]
+    for ends in new:
+        if ends in old and old[ends] != new[ends]:
+            lines.append(
+                f"column {_text(old[ends])} changed: {_parts(old[ends], new[ends])}"
+            )
+    if not lines:
+        lines.append("order of columns changed")
+    return lines
+
+
+def _by_ends(
+    definition: Definition,
+) -> dict[tuple[str | None, str | None, int], ColumnMap]:
+    """Columns by both ends, numbered where a pair appears twice."""
+    seen: dict[tuple[str | None, str | None], int] = {}
+    result = {}
+    for column in definition.columns:
+        ends = (column.finops, column.dataverse)
+        seen[ends] = seen.get(ends, 0) + 1
+        result[(*ends, seen[ends])] = column
+    return result
+
+
+def _text(column: ColumnMap) -> str:
+    return f"{column.finops or 'none'} {column.type.value} {column.dataverse or 'none'}"
+
+
+def _parts(old: ColumnMap, new: ColumnMap) -> str:
+    parts = []
+    if old.type != new.type:
+        parts.append(_line("type", old.type.value, new.type.value))
+    if old.default != new.default:
+        parts.append(_line("default", old.default, new.default))
+    if old.values != new.values:
+        parts.append("value map")
+    return ", ".join(parts)
+
+
+def _key_text(definition: Definition) -> str:
+    return ", ".join(f"{pair.finops}={pair.dataverse}" for pair in definition.key)
+
+
+def dsn_variable(environment_name: str) -> str:
+    """The variable an exported file takes a connection string from."""
+    return re.sub(r"[^A-Z0-9]+", "_", environment_name.upper()).strip("_") + "_DSN"
+
+
+def stored_document(maps_wanted: Sequence[TableMap] | None = None) -> Document:
+    """All that is stored; with `maps_wanted`, those maps and what they stand on."""
+    sets = ConnectionSet.objects.select_related("finops", "dataverse")
+    if maps_wanted is not None:
+        sets = sets.filter(maps__in=maps_wanted).distinct()
+    chosen = {table_map.pk for table_map in maps_wanted or ()}
+    connection_sets = list(sets.prefetch_related("legal_entities"))
+    systems = (
+        list(Environment.objects.all())
+        if maps_wanted is None
+        else [
+            environment
+            for connection_set in connection_sets
+            for environment in (connection_set.finops, connection_set.dataverse)
+        ]
+    )
+    return Document(
+        environments=tuple(
+            EnvironmentFile(
+                name=environment.name,
+                role=environment.side,
+                connector=environment.connector,
+                dsn=environment.dsn,
+                schema=environment.schema,
+                company=company_rule(environment),
+            )
+            for environment in systems
+        ),
+        connection_sets=tuple(
+            ConnectionSetFile(
+                name=connection_set.name,
+                finops=connection_set.finops.name,
+                dataverse=connection_set.dataverse.name,
+                legal_entities=connection_set.legal_entity_pairs(),
+            )
+            for connection_set in connection_sets
+        ),
+        maps=tuple(
+            MapFile(connection_set.name, to_engine(table_map.version))
+            for connection_set in connection_sets
+            for table_map in maps_of(connection_set)
+            if table_map.version is not None
+            and (maps_wanted is None or table_map.pk in chosen)
+        ),
+    )
+
+
+def export_document(maps_wanted: Sequence[TableMap] | None = None) -> str:
+    """What is stored as YAML that `apply_document` takes back. Connection strings are
+    written as `${NAME_DSN}`, so that no secret leaves."""
+    document = stored_document(maps_wanted)
+    return dump_document(
+        document,
+        dsn_variables={
+            environment.name: dsn_variable(environment.name)
+            for environment in document.environments
+        },
+    )
+
+
+def as_rows(differences: Sequence[Difference]) -> list[dict[str, Any]]:
+    """Differences as plain data."""
+    return [
+        {
+            "kind": difference.kind.value,
+            "name": difference.name,
+            "operation": difference.operation.value,
+            "details": list(difference.details),
+        }
+        for difference in differences
+    ]
