@@ -119,9 +119,14 @@ def _without_company_columns(result: Analysis) -> list[ColumnMap]:
             "itself.",
             place=mapped[0],
             cure="Remove this line; linked legal entities are translated without it.",
-            subject=("company-column", str(column_map.finops), str(mapped[0])),
+            subject=("company-column", *_names(column_map)),
         )
     return own
+
+
+def _names(column_map: ColumnMap) -> tuple[str, str]:
+    """Both paths of a line, to tell it from others in either direction."""
+    return (column_map.finops or "none", column_map.dataverse or "none")
 
 
 def _check_pairs(columns: Sequence[ColumnMap], problems: Problems) -> None:
@@ -212,9 +217,8 @@ def _transform(
         try:
             default = parse_literal(default, target.value_type)
         except RecordError as error:
-            _mismatch(
-                problems, target.path, f"The default does not fit: {error}", "default"
-            )
+            message = f"The default does not fit: {error}"
+            _mismatch(problems, column_map, target.path, message)
             sound = False
     values = None
     if source is not None and column_map.values is not None:
@@ -223,10 +227,10 @@ def _transform(
     elif source is not None and not compatible(source.value_type, target.value_type):
         _mismatch(
             problems,
+            column_map,
             target.path,
             f"{source.path} ({source.value_type.name}) cannot be carried into "
             f"{target.path} ({target.value_type.name}).",
-            "types",
         )
         sound = False
     if not sound:
@@ -236,13 +240,15 @@ def _transform(
     return line
 
 
-def _mismatch(problems: Problems, place: str, message: str, what: str) -> None:
+def _mismatch(
+    problems: Problems, column_map: ColumnMap, place: str, message: str
+) -> None:
     problems.add(
         "DIPV1030",
         message,
         place=place,
         cure="Change the column, its type, or the transform.",
-        subject=("DIPV1030", place.casefold(), what, message[:80]),
+        subject=("types", *_names(column_map)),
     )
 
 
@@ -267,7 +273,7 @@ def _values(
                 texts.append(parse_literal(text, end.value_type))
             except RecordError as error:
                 message = f"The value map does not fit {end.path}: {error}"
-                _mismatch(result.problems, end.path, message, "values")
+                _mismatch(result.problems, column_map, end.path, message)
                 sound = False
         if len(texts) < 2:
             continue
@@ -432,6 +438,10 @@ def _check_targets(
         for column_map in flowing
         if (path := column_map.on(result.direction.target))
     }
+    named.update(
+        pair.on(target.side).partition(".")[0].casefold()
+        for pair in result.table_map.key
+    )
     if rule := target.company:
         named.add(rule.column.casefold())
     for column in target.table.columns:
