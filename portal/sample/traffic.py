@@ -28,9 +28,9 @@ SIDES: Mapping[str, type[SideTraffic]] = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `dw traffic`."""
     parser.add_argument(
-        "--rate", type=float, default=20.0, help="transactions a second, both sides"
+        "--rate", type=_positive, default=20.0, help="transactions a second, both sides"
     )
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long")
+    parser.add_argument("--seconds", type=_positive, default=60.0, help="how long")
     parser.add_argument(
         "--side", choices=("finops", "dataverse", "both"), default="both"
     )
@@ -40,10 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1_000_000:
+        raise argparse.ArgumentTypeError("must be above zero")
+    return number
+
+
 def run(options: Mapping[str, Any]) -> dict[str, Any]:
     """Run `dw traffic` against a connection set; what was done, by side and kind.
 
-    Raises LookupError with a sentence when there is no such connection set.
+    Raises SampleError with a sentence when that is not possible.
     """
     from portal.sample.services import sample_dsns
 
@@ -70,8 +77,6 @@ def make_traffic(
 
     Setting `stop` ends it early.
     """
-    if rate <= 0 or seconds <= 0:
-        raise ValueError("rate and seconds must be above zero")
     chosen = [side] if side != "both" else list(SIDES)
     stop = stop or Event()
     began = time.monotonic()

@@ -11,6 +11,8 @@ from typing import Any, Self
 
 import psycopg
 
+from portal.sample.databases import SampleError
+
 PATIENCE_SECONDS = 30.0
 Action = tuple[int, Callable[[], str | None]]
 
@@ -53,7 +55,7 @@ class SideTraffic(ABC):
                 return "interrupted"
             if done is not None:
                 return done
-        raise LookupError("The sample databases hold nothing that could be changed.")
+        raise SampleError("The sample databases hold nothing that could be changed.")
 
     def fetch(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """All rows of a query."""

@@ -58,6 +58,10 @@ def main() -> None:
 
         migrate()
         ensure_administrator(Path(settings.DATA_DIR))
+
+        from portal.sample.services import follow_server
+
+        follow_server()
     except ImproperlyConfigured as error:
         sys.exit(f"The portal cannot start: {error}")
     except (DatabaseError, OSError) as error:
