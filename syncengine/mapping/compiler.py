@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from syncengine.errors import RecordError
@@ -98,6 +99,9 @@ def _assemble(
     key = [first + analysis.lines.index(line) for line in analysis.key]
     if company:
         key.insert(0, 0)
+    for i in key:
+        # Half a key finds no record: it is refused even where the columns take null.
+        plans[i] = replace(plans[i], may_be_null=True, required=True)
     ends = [*(company[:1] if company else ()), *_sources(analysis.lines)]
     paths = [end.path for end in ends]
     lookups = {end.path: end.lookup for end in ends if end.lookup}
