@@ -22,7 +22,7 @@ from portal.maps.models import TableMap
 from portal.runs.legs import MapLegs, load_legs, with_legs
 from portal.runs.models import Chunk, ChunkState, InitialSyncRun, LegRun, RunState
 from portal.runs.services import COUNTS, fail_run
-from portal.sync.journal import journal_for_map
+from portal.sync.journal import PortalJournal
 from syncengine.connectors.base import ChunkRange, Writer
 from syncengine.errors import EngineError
 from syncengine.initial import ChunkResult, copy_chunk
@@ -218,7 +218,7 @@ class _Worker:
         if self._legs is None or self._journal is None:
             table_map = with_legs(run.table_map_id)
             self._legs = load_legs(table_map)
-            self._journal = journal_for_map(table_map)
+            self._journal = PortalJournal(table_map.connection_set, None)
         return self._legs, self._journal
 
     def _refused(self, chunk: Chunk, error: EngineError) -> None:

@@ -134,6 +134,7 @@ class Pair:
 
     def __init__(self, make_database: Callable[..., str]) -> None:
         dsns = {side: make_database(prefix=side.value) for side in Side}
+        self.dsns = dsns
         companies = {
             Side.FINOPS: CompanyRule("dataareaid"),
             Side.DATAVERSE: CompanyRule(
