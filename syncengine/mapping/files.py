@@ -363,6 +363,18 @@ def _check_names(reader: NodeReader, document: Document) -> None:
                 )
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes texts with breaks or invisible characters with escapes."""
+
+
+def _write_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = None if text.isprintable() else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _write_text)
+
+
 def dump_document(
     document: Document, *, dsn_variables: Mapping[str, str] | None = None
 ) -> str:
@@ -393,7 +405,7 @@ def dump_document(
     }
     return yaml.dump(
         {name: entries for name, entries in content.items() if entries},
-        Dumper=yaml.SafeDumper,
+        Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
         default_flow_style=None,

@@ -131,7 +131,7 @@ class NodeReader:
         if _is_null(node):
             return None
         value: str = node.value
-        if node.style is None and value.casefold() in _BOOLEANS:
+        if not node.style and value.casefold() in _BOOLEANS:
             return _BOOLEANS[value.casefold()]
         return value
 
@@ -226,5 +226,5 @@ def _is_null(node: yaml.Node) -> bool:
     return (
         isinstance(node, yaml.ScalarNode)
         and node.tag == _NULL_TAG
-        and node.style is None
+        and not node.style
     )
