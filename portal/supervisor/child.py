@@ -73,6 +73,8 @@ class Child:
                 f"{self.name} ended ({ending(code)}); starting it again in "
                 f"{self.pause:.0f} s, see {self.log}"
             )
+            if code > 0 and (words := launch.tail(self.log, lines=1)):
+                said += f"; it said last: {words[:300]}"
             self.pause = min(self.pause * 2, LONGEST_PAUSE)
             return said
         if now >= self._not_before:
