@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from syncengine.errors import EngineError, RecordError
+from syncengine.errors import EngineError
 from syncengine.mapping import filters
 from syncengine.mapping.endpoints import Endpoint, SideSchema, side_schema
 from syncengine.mapping.filters import Expression
+from syncengine.mapping.lines import Line, make_line, names_of
 from syncengine.mapping.model import (
     ColumnMap,
     Direction,
@@ -23,30 +24,7 @@ from syncengine.mapping.model import (
     TableMap,
 )
 from syncengine.mapping.problems import Problems
-from syncengine.mapping.schema import EnvironmentSchema, TypeFamily
-from syncengine.mapping.types import compatible, parse_literal
-
-
-@dataclass(frozen=True)
-class Line:
-    """A column map that flows in this direction. `default` and `values` are
-    canonical texts; without a `source` the line is a constant."""
-
-    column_map: ColumnMap
-    source: Endpoint | None
-    target: Endpoint
-    default: str | None
-    values: dict[str, str] | None
-
-    @property
-    def missing_value_possible(self) -> bool:
-        """True when a null may reach a column that takes none."""
-        return (
-            self.source is not None
-            and self.source.nullable
-            and self.default is None
-            and not self.target.column.nullable
-        )
+from syncengine.mapping.schema import EnvironmentSchema
 
 
 @dataclass
@@ -119,14 +97,9 @@ def _without_company_columns(result: Analysis) -> list[ColumnMap]:
             "itself.",
             place=mapped[0],
             cure="Remove this line; linked legal entities are translated without it.",
-            subject=("company-column", *_names(column_map)),
+            subject=("company-column", *names_of(column_map)),
         )
     return own
-
-
-def _names(column_map: ColumnMap) -> tuple[str, str]:
-    """Both paths of a line, to tell it from others in either direction."""
-    return (column_map.finops or "none", column_map.dataverse or "none")
 
 
 def _check_pairs(columns: Sequence[ColumnMap], problems: Problems) -> None:
@@ -196,144 +169,7 @@ def _line(result: Analysis, column_map: ColumnMap) -> Line | None:
         return None
     if source is None and column_map.default is None:
         return None
-    return _transform(result, column_map, source, target)
-
-
-def _transform(
-    result: Analysis, column_map: ColumnMap, source: Endpoint | None, target: Endpoint
-) -> Line | None:
-    """The line with its default and value map read as canonical texts."""
-    problems = result.problems
-    default = column_map.default
-    if not target.column.writable:
-        problems.add(
-            "DIPV1011",
-            f"The destination column {target.path} is read-only.",
-            place=target.path,
-            cure="Remove the line or let it flow the other way only.",
-        )
-    sound = True
-    if default is not None:
-        try:
-            default = parse_literal(default, target.value_type)
-        except RecordError as error:
-            message = f"The default does not fit: {error}"
-            _mismatch(problems, column_map, target.path, message)
-            sound = False
-    values = None
-    if source is not None and column_map.values is not None:
-        values = _values(result, column_map, source, target)
-        sound = sound and values is not None
-    elif source is not None and not compatible(source.value_type, target.value_type):
-        _mismatch(
-            problems,
-            column_map,
-            target.path,
-            f"{source.path} ({source.value_type.name}) cannot be carried into "
-            f"{target.path} ({target.value_type.name}).",
-        )
-        sound = False
-    if not sound:
-        return None
-    line = Line(column_map, source, target, default, values)
-    _warn(result, line)
-    return line
-
-
-def _mismatch(
-    problems: Problems, column_map: ColumnMap, place: str, message: str
-) -> None:
-    problems.add(
-        "DIPV1030",
-        message,
-        place=place,
-        cure="Change the column, its type, or the transform.",
-        subject=("types", *_names(column_map)),
-    )
-
-
-def _values(
-    result: Analysis, column_map: ColumnMap, source: Endpoint, target: Endpoint
-) -> dict[str, str] | None:
-    """The value map of this direction; the first pair wins where one value has two.
-
-    None after noting values that their columns cannot hold.
-    """
-    values: dict[str, str] = {}
-    sound = True
-    both_ways = all(column_map.type.flows(direction) for direction in Direction)
-    for pair in column_map.values or ():
-        texts = []
-        for side, end in (
-            (result.direction.source, source),
-            (result.direction.target, target),
-        ):
-            text = pair[0] if side is Side.FINOPS else pair[1]
-            try:
-                texts.append(parse_literal(text, end.value_type))
-            except RecordError as error:
-                message = f"The value map does not fit {end.path}: {error}"
-                _mismatch(result.problems, column_map, end.path, message)
-                sound = False
-        if len(texts) < 2:
-            continue
-        given, mapped = texts
-        if values.setdefault(given, mapped) != mapped:
-            way = "Read backwards, the" if both_ways else "The"
-            result.problems.add(
-                "VMAP100",
-                f"{way} value map of {source.path} is ambiguous: {given} stands for "
-                f"{values[given]} and {mapped}; the first is used.",
-                place=source.path,
-                cure="Keep one pair for each value, or let the column flow one way.",
-                subject=("VMAP100", source.path, given),
-                severity=Severity.WARNING,
-            )
-    return values if sound else None
-
-
-def _warn(result: Analysis, line: Line) -> None:
-    """Note what may fail for some records only."""
-    source, target = line.source, line.target
-    if source is None:
-        return
-    if line.missing_value_possible and target.column.required:
-        result.problems.add(
-            "DIPV1031",
-            f"{target.path} must have a value, but {source.path} may be empty; such "
-            "records will fail.",
-            place=target.path,
-            cure="Give the line a default.",
-            severity=Severity.WARNING,
-        )
-    have, want = source.value_type, target.value_type
-    if (
-        line.values is None
-        and have.family is want.family is TypeFamily.DECIMAL
-        and want.precision is not None
-        and (have.precision is None or (have.scale or 0) > (want.scale or 0))
-    ):
-        result.problems.add(
-            "PRECISION_MISMATCH",
-            f"{source.path} has more decimals ({have.name}) than {target.path} "
-            f"({want.name}); values that use them will fail.",
-            place=target.path,
-            cure="Give both columns the same number of decimals.",
-            severity=Severity.WARNING,
-        )
-    lookup, schema = target.lookup, result.target
-    table = schema.environment.table(lookup.table) if schema and lookup else None
-    if lookup and table:
-        columns = {lookup.key} | ({lookup.company.column} if lookup.company else set())
-        if not table.is_unique(frozenset(columns)):
-            result.problems.add(
-                "VMAP101",
-                f"{lookup.path} may find several rows: no key of {lookup.table} makes "
-                f"{lookup.key} unique.",
-                place=lookup.path,
-                cure=f"Create a unique key on {', '.join(sorted(columns))}.",
-                severity=Severity.WARNING,
-            )
+    return make_line(problems, direction, result.target, column_map, source, target)
 
 
 def _check_key(
@@ -348,7 +184,7 @@ def _check_key(
             cure="Choose the columns that identify a record on both sides.",
         )
     two_way = all(table_map.flows(direction) for direction in Direction)
-    for pair in table_map.key:
+    for pair in dict.fromkeys(table_map.key):
         found = next((entry for entry in lines if _is_pair(entry[0], pair)), None)
         if found is None:
             problems.add(
@@ -460,6 +296,7 @@ def _read_filter(result: Analysis, source: SideSchema) -> None:
         expression = filters.parse_filter(source.side, text)
         if expression is not None:
             result.predicate = filters.bind_types(expression, source.table, text)
+            _warn_of_empty_text(result, source, result.predicate)
     except EngineError as error:
         result.problems.add(
             "900" if source.side is Side.FINOPS else "DIPV1012",
@@ -468,6 +305,22 @@ def _read_filter(result: Analysis, source: SideSchema) -> None:
             cure="Correct the filter.",
             subject=("filter", source.side),
         )
+
+
+def _warn_of_empty_text(
+    result: Analysis, source: SideSchema, predicate: Expression
+) -> None:
+    for name in filters.empty_text_tests(predicate):
+        column = source.table.column(name)
+        if column is not None and column.nullable:
+            result.problems.add(
+                "VMAP103",
+                f'The filter compares {name} with "", which a null is not; rows '
+                "without a value may be missed.",
+                place=name,
+                cure=f"Test {name} for null as well.",
+                severity=Severity.WARNING,
+            )
 
 
 def key_findings(result: Analysis) -> list[HealthFinding]:

@@ -8,19 +8,15 @@ from functools import partial
 
 from syncengine.errors import RecordError
 from syncengine.mapping import filters
-from syncengine.mapping.analysis import (
-    Analysis,
-    Line,
-    analyse,
-    companies,
-    key_findings,
-)
+from syncengine.mapping.analysis import Analysis, analyse, companies, key_findings
 from syncengine.mapping.compiled import CompiledLeg, Slot
 from syncengine.mapping.endpoints import Endpoint, SideSchema
+from syncengine.mapping.lines import Line
 from syncengine.mapping.model import (
     Direction,
     HealthFinding,
     LegalEntityPair,
+    Severity,
     Side,
     TableMap,
 )
@@ -56,7 +52,7 @@ def validate(
     table_map: TableMap,
     source_env: EnvironmentSchema,
     target_env: EnvironmentSchema,
-    legal_entities: Sequence[LegalEntityPair] = (),
+    legal_entities: Sequence[LegalEntityPair],
 ) -> list[HealthFinding]:
     """Everything wrong or notable in both directions the map flows in.
 
@@ -75,6 +71,14 @@ def validate(
             environments[direction.target],
         )
         problems.merge(analysis.problems)
+        if analysis.company and not legal_entities:
+            problems.add(
+                "VMAP102",
+                "No legal entity is linked, so no record of this map is in scope.",
+                place=table_map.name,
+                cure="Link the legal entities of the connection set.",
+                severity=Severity.WARNING,
+            )
         keys.extend(key_findings(analysis))
     return [*problems.all, *keys]
 

@@ -357,6 +357,27 @@ def test_a_key_that_is_no_unique_key_of_the_destination_is_found() -> None:
     assert codes == ["5100", "5200", "5100", "2000"]
 
 
+def test_a_map_without_linked_companies_is_a_warning() -> None:
+    found = validate(accounts_map(NAME), FINOPS, DATAVERSE, ())
+    assert [(f.code, f.severity) for f in found] == [("VMAP102", Severity.WARNING)]
+
+
+def test_a_filter_on_empty_text_is_a_warning_where_null_is_possible() -> None:
+    table_map = accounts_map(NAME, finops_filter='(SalesMemo != "")')
+    assert [f.code for f in findings(table_map)] == ["VMAP103"]
+    table_map = accounts_map(
+        NAME, finops_filter='(SalesMemo != "") && (SalesMemo != null)'
+    )
+    assert findings(table_map) == []
+
+
+def test_a_key_pair_given_twice_counts_once() -> None:
+    pair = KeyPair("customeraccount", "accountnumber")
+    table_map = replace(accounts_map(NAME), key=(pair, pair))
+    leg = compile_leg(table_map, FORWARD, FINOPS, DATAVERSE, LINKED)
+    assert leg.key == (0, 1)
+
+
 def test_columns_of_the_other_direction_do_not_matter() -> None:
     table_map = accounts_map(line("nothing", "<", "description"))
     assert compiled_codes(table_map, FORWARD) == []
