@@ -143,9 +143,9 @@ class PostgresStream:
 
     def _wait(self, deadline: float, have: bool) -> bool:
         """Wait for input; False when time is up (or, with `have`, none is waiting)."""
-        remaining = 0.0 if have else deadline - time.monotonic()
-        if remaining < 0:
-            return False
+        # Out of time is no reason not to take what is there: with a timeout of zero
+        # the socket would never be read.
+        remaining = 0.0 if have else max(0.0, deadline - time.monotonic())
         readable, _, _ = select.select(
             [self._connection.socket], [], [], min(remaining, KEEPALIVE_SECONDS)
         )
