@@ -297,8 +297,13 @@ class PostgresWriter:
         from syncengine.connectors.postgres.load import bulk_load
 
         try:
+            connection = self._open()
+            if id(leg) not in self._legs:
+                self._statements[id(leg)] = self._compose(leg)
+                self._legs[id(leg)] = leg
             return bulk_load(
-                self._open(),
+                connection,
+                self._statements[id(leg)],
                 leg,
                 rows,
                 insert_only=insert_only,

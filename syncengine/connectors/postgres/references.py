@@ -1,0 +1,211 @@
+"""Natural keys of mapped rows turned into references, a whole set at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from syncengine.connectors.base import Outcome, OutcomeKind
+from syncengine.connectors.postgres.arrays import array_literal
+from syncengine.connectors.postgres.connection import PostgresConnection
+from syncengine.connectors.postgres.statements import LegStatements
+from syncengine.mapping.compiled import CompiledLeg, Lookup, Row
+
+if TYPE_CHECKING:
+    from syncengine.connectors.postgres.load import Record
+
+AMBIGUOUS = "\0ambiguous"
+
+Scoped = dict[str | None, dict[str, str]]
+"""References by company as written (None where the lookup has no company), by key."""
+
+
+@dataclass
+class Resolution:
+    """Records sorted by what their lookups found.
+
+    `ready` have every reference. `later` wait for rows of the same set through
+    columns that may stay null until then, and are null now. `blocked` wait through
+    columns that may not be null. `failed` refer to nothing.
+    """
+
+    ready: list[Record] = field(default_factory=list)
+    later: list[Record] = field(default_factory=list)
+    blocked: list[Record] = field(default_factory=list)
+    failed: dict[Record, Outcome] = field(default_factory=dict)
+
+
+class References:
+    """The lookups of one leg on one connection."""
+
+    def __init__(
+        self,
+        connection: PostgresConnection,
+        statements: LegStatements,
+        leg: CompiledLeg,
+    ) -> None:
+        self._connection = connection
+        self._statements = statements
+        self._leg = leg
+        self._lookups = [
+            (index, slot.lookup)
+            for index, slot in enumerate(leg.slots)
+            if slot.lookup is not None and index != leg.company
+        ]
+        company = None if leg.company is None else leg.slots[leg.company].lookup
+        self._company = company
+        self._companies: dict[str, str] = {}
+
+    def resolve(self, records: Sequence[Record]) -> Resolution:
+        """Look all natural keys up and put the references into the records."""
+        if self._company is None and not self._lookups:
+            return Resolution(ready=list(records))
+        self._learn_companies(records)
+        found = {
+            index: self._find(index, lookup, records) for index, lookup in self._lookups
+        }
+        inside = {
+            index: self._keys_inside(lookup, records)
+            for index, lookup in self._lookups
+            if lookup.table == self._leg.target.name
+        }
+        resolution = Resolution()
+        for record in records:
+            self._place(record, found, inside, resolution)
+        return resolution
+
+    def unresolved(self, records: Iterable[Record]) -> dict[Record, Outcome]:
+        """Outcomes of records that still wait when nothing more will come."""
+        return {
+            record: self._failure(record.row, self._waiting(record))
+            for record in records
+        }
+
+    def _waiting(self, record: Record) -> int:
+        return next(
+            index
+            for index, _ in self._lookups
+            if record.row[index] is not None and record.values[index] is None
+        )
+
+    def _place(
+        self,
+        record: Record,
+        found: dict[int, Scoped],
+        inside: dict[int, set[tuple[str | None, str | None]]],
+        resolution: Resolution,
+    ) -> None:
+        row = record.row
+        values = list(row)
+        company = self._written_company(row)
+        if self._company is not None and self._leg.company is not None:
+            if company is None and row[self._leg.company] is not None:
+                outcome = self._failure(row, self._leg.company)
+                resolution.failed[record] = outcome
+                return
+            values[self._leg.company] = company
+        wait = block = False
+        for index, lookup in self._lookups:
+            key = row[index]
+            if key is None:
+                continue
+            scope = company if self._scoped(lookup) else None
+            reference = found[index].get(scope, {}).get(key)
+            if reference is None and (key, scope) in inside.get(index, ()):
+                nullable = self._leg.slots[index].nullable
+                wait = wait or nullable
+                block = block or not nullable or index in self._leg.key
+            elif reference is None or reference is AMBIGUOUS:
+                outcome = self._failure(row, index, many=reference is AMBIGUOUS)
+                resolution.failed[record] = outcome
+                return
+            values[index] = reference
+        record.values = tuple(values)
+        if block:
+            resolution.blocked.append(record)
+        elif wait:
+            resolution.later.append(record)
+        else:
+            resolution.ready.append(record)
+
+    def _scoped(self, lookup: Lookup) -> bool:
+        return lookup.company is not None and self._leg.company is not None
+
+    def _written_company(self, row: Row) -> str | None:
+        if self._leg.company is None:
+            return None
+        code = row[self._leg.company]
+        if self._company is None or code is None:
+            return code
+        return self._companies.get(code)
+
+    def _learn_companies(self, records: Sequence[Record]) -> None:
+        index, lookup = self._leg.company, self._company
+        if index is None or lookup is None:
+            return
+        wanted = {code for r in records if (code := r.row[index]) is not None}
+        codes = sorted(wanted - self._companies.keys())
+        if codes:
+            query = self._statements.resolve(lookup)
+            rows = self._connection.execute(query, [array_literal(codes)]).fetchall()
+            for number, reference in rows:
+                self._companies[codes[int(number) - 1]] = reference
+
+    def _find(self, index: int, lookup: Lookup, records: Sequence[Record]) -> Scoped:
+        scoped = self._scoped(lookup)
+        pairs = {
+            (key, self._written_company(record.row) if scoped else None)
+            for record in records
+            if (key := record.row[index]) is not None
+        }
+        wanted = [pair for pair in pairs if not scoped or pair[1] is not None]
+        found: Scoped = {}
+        if not wanted:
+            return found
+        arrays = [array_literal([key for key, _ in wanted])]
+        if scoped:
+            arrays.append(array_literal([company for _, company in wanted]))
+        query = self._statements.resolve(lookup)
+        answer = self._connection.execute(query, arrays, prepare=False)
+        for number, reference in answer.fetchall():
+            key, company = wanted[int(number) - 1]
+            references = found.setdefault(company, {})
+            if references.setdefault(key, reference) != reference:
+                references[key] = AMBIGUOUS
+        return found
+
+    def _keys_inside(
+        self, lookup: Lookup, records: Sequence[Record]
+    ) -> set[tuple[str | None, str | None]]:
+        """Natural keys that the set itself brings, with their company."""
+        columns = [slot.column for slot in self._leg.slots]
+        if lookup.key not in columns:
+            return set()
+        index = columns.index(lookup.key)
+        scoped = self._scoped(lookup)
+        return {
+            (record.row[index], self._written_company(record.row) if scoped else None)
+            for record in records
+        }
+
+    def _failure(self, row: Row, index: int, *, many: bool = False) -> Outcome:
+        slot = self._leg.slots[index]
+        lookup = slot.lookup
+        table, key = (lookup.table, lookup.key) if lookup else ("", "")
+        scope = ""
+        company = self._leg.company
+        if lookup and self._scoped(lookup) and company is not None:
+            scope = f" in company {row[company]}"
+        problem = f"No row of {table} has {key} = {row[index]!r}{scope}"
+        cure = "Bring that row over first, or correct the value."
+        if many:
+            problem = f"Several rows of {table} have {key} = {row[index]!r}{scope}"
+            cure = "Make the value unique there."
+        return Outcome(
+            0,
+            OutcomeKind.FAILED,
+            code="lookup_ambiguous" if many else "lookup_not_found",
+            column=f"{slot.column}.{key}",
+            message=f"{problem}, so {slot.column} cannot be filled. {cure}",
+        )
