@@ -398,7 +398,7 @@ def _map_status(
     health, reason = _health(
         one,
         streams.values(),
-        waiting_for_you=open_errors - retrying,
+        open_errors=open_errors,
         retrying=retrying,
         worst_lag=max(lags, default=0.0),
         failed_run=failed_run,
@@ -420,7 +420,7 @@ def _health(
     one: TableMap,
     streams: Iterable[StreamStatus],
     *,
-    waiting_for_you: int,
+    open_errors: int,
     retrying: int,
     worst_lag: float,
     failed_run: str,
@@ -430,8 +430,8 @@ def _health(
         return "needs_you", one.state_reason or failed_run
     if one.state != "not_running" and one.state_reason:
         return "needs_you", one.state_reason
-    if waiting_for_you:
-        return "needs_you", _many(waiting_for_you, "open error", "open errors")
+    if open_errors > retrying:
+        return "needs_you", _many(open_errors, "open error", "open errors")
     if one.state == "not_running":
         return "off", ""
     if one.state == "paused":

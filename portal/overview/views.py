@@ -124,7 +124,7 @@ def map_page(request: HttpRequest, map_id: int, tab: str = "columns") -> HttpRes
         "row": row,
         "tab": tab,
         "tabs": TABS.items(),
-        "actions": _actions(row),
+        **_actions(row),
         **_tab_context(request, row, tab),
     }
     partial = (
@@ -143,7 +143,7 @@ def map_page(request: HttpRequest, map_id: int, tab: str = "columns") -> HttpRes
 def map_live(request: HttpRequest, map_id: int, tab: str = "columns") -> HttpResponse:
     """The changing parts of a map's page and of its open tab."""
     row = _map_or_404(map_id)
-    context: dict[str, Any] = {"row": row, "tab": tab, "actions": _actions(row)}
+    context: dict[str, Any] = {"row": row, "tab": tab, **_actions(row)}
     if tab == "initial-sync":
         context["runs"] = map_tabs.run_progress(
             keyset_page(map_tabs.runs_of(map_id), request, size=RUNS_A_PAGE).rows
@@ -151,7 +151,7 @@ def map_live(request: HttpRequest, map_id: int, tab: str = "columns") -> HttpRes
     return render(request, "portal/_map_live.html", context)
 
 
-def _actions(row: MapStatus) -> list[dict[str, Any]]:
+def _actions(row: MapStatus) -> dict[str, Any]:
     """The four actions; a disabled one says why."""
     state = row.map.get_state_display()
     found = []
@@ -173,7 +173,8 @@ def _actions(row: MapStatus) -> list[dict[str, Any]]:
                 "asks": action in (Action.RUN, Action.STOP),
             }
         )
-    return found
+    refused = [action["word"] for action in found if not action["allowed"]]
+    return {"actions": found, "refused": ", ".join(refused)}
 
 
 def _tab_context(request: HttpRequest, row: MapStatus, tab: str) -> dict[str, Any]:

@@ -24,11 +24,12 @@ def badge(kind: str, value: str, testid: str = "") -> SafeString:
     shown = labels.label(kind, value)
     return format_html(
         '<span class="dw-badge dw-badge--{}" title="{}" data-state="{}"'
-        '{}><span class="material-symbols-outlined" aria-hidden="true">{}</span>'
+        ' data-word="{}"{}><span class="material-symbols-outlined" aria-hidden="true">{}</span>'
         "{}</span>",
         shown.tone,
         shown.hint or shown.word,
         value,
+        shown.word,
         format_html(' data-testid="{}"', testid) if testid else "",
         shown.icon,
         shown.word,

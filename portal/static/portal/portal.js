@@ -59,12 +59,11 @@
       if (blocked.length) {
         const names = blocked.slice(0, 3).map((box) => {
           const word = document.getElementById(box.dataset.row)
-            ?.querySelector("[data-state]")?.textContent
-            .replace(/^\s*\S+?(?=[A-Z])/, "").trim();
+            ?.querySelector("[data-word]")?.dataset.word;
           return `${box.dataset.name} is ${word}`;
         });
         const more = blocked.length > 3 ? ` and ${blocked.length - 3} more` : "";
-        reasons.push(`${button.textContent.trim()}: ${names.join(", ")}${more}`);
+        reasons.push(`${button.dataset.word}: ${names.join(", ")}${more}`);
       }
     });
     const why = form.querySelector("[data-why]");
