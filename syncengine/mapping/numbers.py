@@ -114,8 +114,10 @@ def floating(number: Decimal, bits: int | None, text: str) -> str:
     if shortest in ("inf", "-inf"):
         raise out_of_range(text, f"floating-point numbers of {bits or 64} bits")
     kept = Decimal(shortest)
-    # PostgreSQL writes large whole numbers with all 17 digits.
-    if kept != number and (single or Decimal(f"{value:.16e}") != number):
+    if kept != number and not single:
+        # PostgreSQL writes large whole numbers with all 17 digits.
+        kept = Decimal(f"{value:.16e}")
+    if kept != number:
         raise imprecise(text, f"about {6 if single else 15} significant digits")
     return _float_text(kept, single)
 

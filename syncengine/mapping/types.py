@@ -181,7 +181,15 @@ def _boolean_to_text(source: ColumnType, target: ColumnType) -> Conversion:
 
 
 def _integer_from_text(type_: ColumnType) -> Conversion:
-    return lambda text: numbers.integer(numbers.parse(text), type_.bits, text)
+    bits = type_.bits or 64
+    always_fits = _INTEGER_DIGITS[bits] - 1
+
+    def convert(text: str) -> str:
+        if len(text) <= always_fits and text.isascii() and text.isdigit():
+            return text.lstrip("0") or "0"
+        return numbers.integer(numbers.parse(text), bits, text)
+
+    return convert
 
 
 def _decimal_from_text(type_: ColumnType) -> Conversion:
@@ -346,20 +354,26 @@ def _decimal_to_decimal(source: ColumnType, target: ColumnType) -> Conversion | 
         return None
     general = _decimal_from_text(target)
     have, want = source.scale or 0, target.scale or 0
-    if (
-        source.precision is None
-        or min(have, want) < 0
-        or source.precision - have > target.precision - want
-    ):
+    if source.precision is None or min(have, want) < 0:
         return general
+    # Texts up to this length have no more digits before the point than fit.
+    longest = target.precision - want + (have + 1 if have else 0)
+    if source.precision - have <= target.precision - want:
+        if have == want:
+            return None
+        longest += 1
     if have == want:
-        return None
+        return lambda text: text if len(text) <= longest else general(text)
     if have < want:
         zeros = ("" if have else ".") + "0" * (want - have)
-        return lambda text: text if text == "NaN" else text + zeros
+        return lambda text: (
+            text + zeros if text != "NaN" and len(text) <= longest else general(text)
+        )
     spare = "0" * (have - want)
     cut = -len(spare) if want else -len(spare) - 1
-    return lambda text: text[:cut] if text.endswith(spare) else general(text)
+    return lambda text: (
+        text[:cut] if len(text) <= longest and text.endswith(spare) else general(text)
+    )
 
 
 def _integer_to_boolean(source: ColumnType, target: ColumnType) -> Conversion:

@@ -93,6 +93,8 @@ def test_it_passes_values_through_where_nothing_can_be_lost(
         (char(5), INTEGER, "12   ", "12"),
         (text(), INTEGER, " 42 ", "42"),
         (text(), INTEGER, "-7.00", "-7"),
+        (text(), INTEGER, "007", "7"),
+        (text(), INTEGER, "000", "0"),
         (text(), numeric(10, 2), "100.5", "100.50"),
         (text(), numeric(10, 2), "1e2", "100.00"),
         (text(), NUMERIC, "+0012.50", "12.50"),
@@ -102,7 +104,7 @@ def test_it_passes_values_through_where_nothing_can_be_lost(
         (text(), DOUBLE, "100", "100"),
         (text(), DOUBLE, "1e20", "1e+20"),
         (text(), DOUBLE, "0.00001", "1e-05"),
-        (text(), DOUBLE, "5.5729728151905037e+17", "5.572972815190504e+17"),
+        (text(), DOUBLE, "5.5729728151905037e+17", "5.5729728151905037e+17"),
         (text(), REAL, "0.1", "0.1"),
         (text(), BOOLEAN, "True", "t"),
         (text(), BOOLEAN, "no", "f"),
@@ -332,6 +334,22 @@ def test_decimals_survive_every_wider_column_and_come_back(number: Decimal) -> N
     for wide in (numeric(14, 4), NUMERIC, text(), DOUBLE):
         there = convert(numeric(12, 2), wide, value)
         assert equal(numeric(12, 2), convert(wide, numeric(12, 2), there), value)
+
+
+@given(
+    st.integers(-(10**14), 10**14),
+    st.integers(0, 4),
+    st.integers(1, 9),
+    st.integers(0, 4),
+)
+def test_decimals_of_any_two_columns_arrive_or_are_refused(
+    digits: int, scale: int, precision: int, other: int
+) -> None:
+    source, target = numeric(15, scale), numeric(precision, min(other, precision))
+    value = normalise(source, str(Decimal(digits).scaleb(-scale)))
+    arrived, code = outcome(source, target, value)
+    assert (arrived, code) == outcome(text(), target, value)
+    assert code or normalise(target, arrived) == arrived
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
