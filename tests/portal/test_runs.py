@@ -403,6 +403,7 @@ def test_only_one_tick_works_at_a_time(pair: Pair, link: ConnectionSet) -> None:
         assert progress.advance_runs() == {}
         run.refresh_from_db()
         assert run.state == RunState.WAITING
+        other.execute("SELECT pg_advisory_unlock(%s, %s)", progress.LOCK)
     progress.advance_runs()
     run.refresh_from_db()
     assert run.state == RunState.DRAINING
