@@ -25,14 +25,12 @@ def needs_django(arguments: list[str]) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.option.collectonly or not needs_django(config.args):
-        return
-    if not (ROOT / "portal" / "settings.py").exists():
+    if not needs_django(config.args):
         return
     postgres, redis = ground.postgres(), ground.redis()
     os.environ.setdefault("DATABASE_URL", postgres.dsn())
     os.environ.setdefault("REDIS_URL", redis.url)
-    os.environ.setdefault("DUALWRITE_DATA", str(directory()))
+    os.environ["DUALWRITE_DATA"] = str(directory())
     os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 40)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     # pytest-django sets Django up after this hook, when settings are configured.

@@ -109,8 +109,7 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start a server in its own session, so that Ctrl-C reaches only its parent."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    if log.exists() and log.stat().st_size > LOG_LIMIT:
-        log.replace(log.with_suffix(".old.log"))
+    shorten(log)
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - programs of ours, no shell
             line,
@@ -214,6 +213,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def shorten(log: Path) -> None:
+    """Keep a log from growing for ever: beyond its limit it moves to `.old`.
+
+    The writers have it open for appending, so it is emptied, not replaced.
+    """
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > LOG_LIMIT:
+            shutil.copyfile(log, log.with_suffix(".old"))
+            os.truncate(log, 0)
 
 
 def tail(log: Path, start: int = 0, lines: int = 3) -> str:

@@ -63,8 +63,10 @@ class Supervisor:
         """Start, tend and stop everything."""
         os.chdir(PROJECT)
         os.environ["DUALWRITE_DATA"] = str(self.data)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._ask_to_stop)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+            signal.signal(signal.SIGHUP, self._ask_to_stop)
         lock = servers.open_lock(self.data / "supervisor.lock")
         if not servers.locked(lock, fcntl.LOCK_EX):
             raise self._running_already()
@@ -118,6 +120,8 @@ class Supervisor:
         self._check_stopping()
         for name in embedded.revive():
             say(f"{name} had ended and was started again; see {self.data / 'log'}")
+        for log in (self.data / "log").glob("*.log"):
+            launch.shorten(log)
         for child in self.children:
             if said := child.tend(time.monotonic()):
                 say(said, error=True)

@@ -229,3 +229,17 @@ def mounted(data: Path) -> bool:
         capture_output=True,
     )
     return done.returncode == 0
+
+
+def test_a_long_log_is_moved_aside_while_it_is_written(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "LOG_LIMIT", 10)
+    log = data / "web.log"
+    with log.open("a") as to:
+        to.write("first, and long\n")
+        to.flush()
+        launch.shorten(log)
+        to.write("second\n")
+    assert log.read_text() == "second\n"
+    assert (data / "web.old").read_text() == "first, and long\n"
