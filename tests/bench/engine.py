@@ -158,11 +158,16 @@ def initial_copy(link: Link, workers: int) -> Copied:
         tasks.put(None)
     go.set()
     counts: dict[str, int] = {}
-    for _ in chunks:
-        for name, number in _result(results, pool).items():
+    memory: list[int] = []
+    seconds = 0.0
+    for _ in range(len(chunks) + len(pool)):
+        found = _result(results, pool)
+        if "kilobytes" in found:
+            memory.append(found["kilobytes"])
+            continue
+        seconds = time.monotonic() - began
+        for name, number in found.items():
             counts[name] = counts.get(name, 0) + number
-    seconds = time.monotonic() - began
-    memory = [_result(results, pool)["kilobytes"] for _ in pool]
     for process in pool:
         process.join()
     return Copied(seconds, counts, max(memory) / 1024)

@@ -132,7 +132,7 @@ class Report:
             ", ".join(limit.half_text(result.unit) for limit in result.limits) or "-",
             str(result.verdict),
         )
-        return "| " + " | ".join(cells) + " |"
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def number(value: float) -> str:
