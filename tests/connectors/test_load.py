@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -72,7 +72,7 @@ TARGET = (
 )
 
 
-def compiled(source: Ground, target: Ground) -> CompiledLeg:
+def compiled(ground: Ground) -> CompiledLeg:
     both = ColumnMapType.BOTH
     columns = (
         ColumnMap("number", "number", both),
@@ -87,19 +87,17 @@ def compiled(source: Ground, target: Ground) -> CompiledLeg:
     return compile_leg(
         table_map,
         Direction.FINOPS_TO_DATAVERSE,
-        source.connector(company=CompanyRule("company")).tables(),
-        target.connector(company=RULE).tables(),
+        ground.connector(company=CompanyRule("company")).tables(),
+        ground.connector(company=RULE).tables(),
         (LegalEntityPair("USMF", "USMF"), LegalEntityPair("DEMF", "DEMF")),
     )
 
 
 @pytest.fixture
-def target(any_ground: Ground, make_database: Callable[..., str]) -> Iterator[Target]:
-    source = Ground(make_database(any_ground.server), any_ground.server)
-    source.execute(SOURCE)
-    any_ground.execute(*TARGET)
+def target(any_ground: Ground) -> Iterator[Target]:
+    any_ground.execute(SOURCE, *TARGET)
     writer = any_ground.connector(company=RULE).writer(LINK)
-    yield Target(any_ground, compiled(source, any_ground), writer)
+    yield Target(any_ground, compiled(any_ground), writer)
     writer.close()
 
 
@@ -233,9 +231,7 @@ def test_a_reference_that_may_not_be_null_loads_parents_first(target: Target) ->
         "UPDATE accounts SET parent = id",
         "ALTER TABLE accounts ALTER parent SET NOT NULL",
     )
-    source = Ground(target.ground.dsn, target.ground.server)
-    source.execute(SOURCE)
-    target.leg = compiled(source, target.ground)
+    target.leg = compiled(target.ground)
     rows = [
         target.row("A1", name="x", parent="A2"),
         target.row("A2", name="x", parent="A3"),

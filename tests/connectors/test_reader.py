@@ -67,7 +67,7 @@ def accounts(**changes: object) -> ReadRequest:
 def test_values_are_canonical_text(filled: Ground) -> None:
     request = accounts(columns=("number", "active", "amount", "seen", "name"))
     with filled.connector().reader() as reader:
-        rows = dict((row[0], row) for row in rows_of(reader.read(request)))
+        rows = {row[0]: row for row in rows_of(reader.read(request))}
         assert rows["A5"] == ("A5", "f", "7.50", "2026-03-06 08:00:00+00", None)
         (fetched,) = reader.fetch(request, [("USMF", "A3")])
     assert fetched == rows["A3"]

@@ -103,7 +103,7 @@ def _server(connection: PostgresConnection, facts: Facts) -> list[HealthFinding]
             Severity.ERROR,
             f"The account {server.role} may not use schema {schema}.",
             "Let a database administrator run the script.",
-            _lines([g for g in grants(connection, facts) if " ON SCHEMA " in g]),
+            grants(connection, facts)[0] + ";\n",
         )
     for referred in facts.referred:
         add(
@@ -142,6 +142,20 @@ def _own(connection: PostgresConnection, facts: Facts) -> list[HealthFinding]:
 
     if not own.position or not own.installed:
         add("PG_SCHEMA", "Our schema dualwrite with its two tables is not there yet.")
+    if not own.usable:
+        own_grants = [
+            g for g in grants(connection, facts) if ' SCHEMA "dualwrite" ' in g
+        ]
+        findings.append(
+            HealthFinding(
+                "PG_PRIVILEGE",
+                Severity.ERROR,
+                f"The account {facts.server.role} may not use our schema dualwrite.",
+                place,
+                "Let a database administrator run the script.",
+                _lines(own_grants),
+            )
+        )
     if not own.publication:
         add("PG_PUBLICATION", f"Publication {facts.publication} does not exist yet.")
     if not own.slot:

@@ -37,12 +37,14 @@ class ServerFacts:
 
 @dataclass(frozen=True, slots=True)
 class OwnFacts:
-    """Our own objects: the schema, its tables, the publication and the slot."""
+    """Our own objects: the schema, its tables, the publication and the slot.
+    `usable` when our account may use the tables that exist."""
 
     schema: bool
     schema_writable: bool
     position: bool
     installed: bool
+    usable: bool
     publication: bool
     publication_owned: bool
     all_tables: bool
@@ -130,6 +132,10 @@ SELECT n.oid IS NOT NULL,
                WHERE c.relnamespace = n.oid AND c.relname = 'position'),
        EXISTS (SELECT FROM pg_class c
                WHERE c.relnamespace = n.oid AND c.relname = 'installed'),
+       coalesce(has_schema_privilege(n.oid, 'USAGE'), true) AND NOT EXISTS (
+           SELECT FROM pg_class c, unnest(%(rights)s::text[]) w
+           WHERE c.relnamespace = n.oid AND c.relname IN ('position', 'installed')
+             AND c.relkind = 'r' AND NOT has_table_privilege(c.oid, w)),
        p.oid IS NOT NULL,
        coalesce(pg_has_role(p.pubowner, 'USAGE'), false),
        coalesce(p.puballtables, false),
@@ -223,7 +229,7 @@ def gather(
         missing=tuple(dict.fromkeys(name for name in tables if name not in known)),
         referred=tuple(name for (name,) in referred),
         remembered=_remembered(connection, settings, link)
-        if own.installed
+        if own.installed and own.usable
         else frozenset(),
     )
 
@@ -255,6 +261,7 @@ def _own(
         "schema": OWN_SCHEMA,
         "publication": publication_name(link, settings.side),
         "slot": slot_name(link, settings.side),
+        "rights": list(RIGHTS),
     }
     row = connection.execute(_OWN, names).fetchone()
     assert row is not None  # noqa: S101 - joined to one row

@@ -172,6 +172,15 @@ def grants(connection: PostgresConnection, facts: Facts) -> list[str]:
         for sequence in table.sequences:
             name = sql.SQL(sequence)
             found.append(sql.SQL("GRANT USAGE ON SEQUENCE {} TO {}").format(name, role))
+    if not facts.own.usable:
+        schema = sql.Identifier(OWN_SCHEMA)
+        found.append(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, role))
+        rights = sql.SQL(", ").join(sql.SQL(right) for right in RIGHTS)
+        found.append(
+            sql.SQL("GRANT {} ON ALL TABLES IN SCHEMA {} TO {}").format(
+                rights, schema, role
+            )
+        )
     for referred in facts.referred:
         name = sql.SQL(referred)
         found.append(sql.SQL("GRANT SELECT ON {} TO {}").format(name, role))
@@ -246,7 +255,8 @@ def _publication_steps(connection: PostgresConnection, facts: Facts) -> list[Ste
 
 
 def _allowed(facts: Facts, steps: Sequence[Step]) -> bool:
-    return facts.server.replication and all(step.allowed for step in steps)
+    ready = facts.server.replication and facts.own.usable
+    return ready and all(step.allowed for step in steps)
 
 
 def _script(connection: PostgresConnection, facts: Facts, steps: Sequence[Step]) -> str:
@@ -273,6 +283,8 @@ def _rights_finding(
     connection: PostgresConnection, facts: Facts, steps: Sequence[Step]
 ) -> HealthFinding:
     lacking = [step.statement.splitlines()[0] for step in steps if not step.allowed]
+    if not facts.own.usable:
+        lacking.insert(0, f"use of schema {OWN_SCHEMA}")
     if not facts.server.replication:
         lacking.insert(0, replication_grant(connection, facts))
     return HealthFinding(
@@ -280,7 +292,7 @@ def _rights_finding(
         severity=Severity.ERROR,
         message=(
             f"The account {facts.server.role} of {facts.settings.name} may not install "
-            f"change capture: {len(lacking)} statements need more rights, first "
+            f"change capture: it lacks rights for {len(lacking)} steps, first "
             f"{lacking[0]}."
         ),
         place=facts.settings.name,
