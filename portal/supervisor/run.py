@@ -139,7 +139,7 @@ class Supervisor:
                 *("--bind", f"{bind}:{self.port}", "--no-control-socket"),
                 *("--worker-class", "gthread", "--workers", "2", "--threads", "8"),
                 *("--graceful-timeout", "5", "--worker-tmp-dir", shared_memory()),
-                *(("--reload",) if self.reload else ()),
+                "--reload" if self.reload else "--preload",
             ),
             self._child(
                 "live",
