@@ -1,0 +1,172 @@
+"""The dashboard and the structure `dw status` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from portal.maps.models import MapState, TableMap
+from portal.overview import queries
+from tests.factories import make_connection_set, make_map
+from tests.portal.page_rows import ago, make_error, make_queued, make_run, pulse
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_empty_portal_teaches_how_to_begin(admin_client: Client) -> None:
+    text = admin_client.get("/").content.decode()
+    assert "Nothing is linked yet" in text
+    assert "dw apply" in text
+
+
+def test_all_is_well_when_everything_moves(admin_client: Client) -> None:
+    links = make_connection_set(name="contoso")
+    make_map(links, state=MapState.RUNNING)
+    pulse(links)
+    text = admin_client.get("/").content.decode()
+    assert "Everything is moving" in text
+    assert "contoso" in text
+    assert "0.2 s" in text
+    assert "4.0" in text
+
+
+def test_a_map_with_open_errors_needs_you(admin_client: Client) -> None:
+    links = make_connection_set()
+    first = make_map(links, name="customers", state=MapState.RUNNING)
+    make_map(links, name="vendors", state=MapState.RUNNING)
+    pulse(links)
+    make_error(first)
+    text = admin_client.get("/").content.decode()
+    assert "1 map needs you" in text
+    assert "customers: 1 open error" in text
+
+
+def test_an_error_that_is_being_retried_does_not_need_you() -> None:
+    links = make_connection_set()
+    table_map = make_map(links, state=MapState.RUNNING)
+    pulse(links)
+    make_error(table_map, state="retrying")
+    make_error(table_map, key="usmf / C-002", state="resolved")
+    row = queries.map_status(table_map.pk)
+    assert row is not None
+    assert row.health == "incomplete"
+    assert row.open_errors == 1
+
+
+def test_a_failed_initial_sync_needs_you_until_another_run() -> None:
+    table_map = make_map()
+    make_run(table_map, state="failed", message="The disk is full.")
+    row = queries.map_status(table_map.pk)
+    assert row is not None
+    assert (row.health, row.reason) == ("needs_you", "The disk is full.")
+    make_run(table_map, state="completed")
+    row = queries.map_status(table_map.pk)
+    assert row is not None
+    assert row.health == "off"
+
+
+def test_a_stream_that_falls_silent_is_never_green() -> None:
+    links = make_connection_set()
+    make_map(links, state=MapState.RUNNING)
+    TableMap.objects.update(state_changed_at=ago(300))
+    pulse(links, heartbeat_at=ago(60))
+    one = queries.connection_sets()[0]
+    assert {stream.state for stream in one.streams} == {"silent"}
+    assert all((stream.lag_seconds or 0) > 50 for stream in one.streams)
+    assert one.state == "needs_you"
+    assert queries.verdict([one]).sentence == "2 streams need you"
+
+
+def test_a_stream_whose_map_just_started_is_given_time() -> None:
+    links = make_connection_set()
+    make_map(links, state=MapState.RUNNING)
+    TableMap.objects.update(state_changed_at=ago(1))
+    pulse(links, state="stopped", heartbeat_at=ago(9000))
+    one = queries.connection_sets()[0]
+    assert {stream.state for stream in one.streams} == {"starting"}
+
+
+def test_lag_is_the_age_of_the_oldest_change_that_waits() -> None:
+    links = make_connection_set()
+    table_map = make_map(links, state=MapState.PAUSED)
+    pulse(links)
+    make_queued(table_map, 1, committed_at=ago(300))
+    make_queued(table_map, 2, committed_at=ago(10))
+    row = queries.map_status(table_map.pk)
+    assert row is not None
+    lags = {leg.direction: leg.lag_seconds or 0 for leg in row.legs}
+    assert lags["finops_to_dataverse"] >= 300
+    assert lags["dataverse_to_finops"] == 0.2
+    assert row.queued == 2
+    assert row.health == "paused"
+
+
+def test_the_live_piece_carries_every_cell_once(admin_client: Client) -> None:
+    links = make_connection_set()
+    table_map = make_map(links, state=MapState.RUNNING)
+    pulse(links)
+    page = admin_client.get("/").content.decode()
+    shape = page.split("shape=")[1].split('"')[0]
+    response = admin_client.get(reverse("dashboard_live"), {"shape": shape})
+    text = response.content.decode()
+    assert response.status_code == 200
+    for part in ("state", "rows", "errors", "queued", "lag", "changed"):
+        marker = f'id="map-{table_map.pk}-{part}"'
+        assert text.count(marker) == 1
+        assert page.count(marker) == 1
+
+
+def test_the_live_piece_asks_for_a_reload_when_maps_came(admin_client: Client) -> None:
+    response = admin_client.get(reverse("dashboard_live"), {"shape": "9-9-9-9"})
+    assert response.status_code == 204
+    assert response["HX-Refresh"] == "true"
+
+
+def test_the_number_of_queries_does_not_grow_with_maps(
+    admin_client: Client, django_assert_num_queries: Callable[[int], Any]
+) -> None:
+    links = make_connection_set()
+    for number in range(12):
+        table_map = make_map(links, name=f"map-{number}", state=MapState.RUNNING)
+        make_error(table_map)
+        make_queued(table_map)
+    pulse(links)
+    with django_assert_num_queries(9):
+        admin_client.get("/")
+    with django_assert_num_queries(9):
+        admin_client.get(reverse("dashboard_live"), {"shape": "0"})
+
+
+def test_status_has_the_shape_scripts_rely_on() -> None:
+    links = make_connection_set(name="contoso")
+    table_map = make_map(links, state=MapState.RUNNING)
+    pulse(links)
+    make_error(table_map)
+    make_queued(table_map)
+    stream = {"state": "running", "lag_seconds": 0.2, "lag_bytes": 4096}
+    assert queries.status() == {
+        "connection_sets": [
+            {
+                "name": "contoso",
+                "state": "needs_you",
+                "streams": [
+                    {"source": "finops", **stream},
+                    {"source": "dataverse", **stream},
+                ],
+                "maps": [
+                    {
+                        "name": "customers",
+                        "state": "running",
+                        "version": "1.0.0.0",
+                        "rows_synced": 0,
+                        "open_errors": 1,
+                        "queued": 1,
+                    }
+                ],
+            }
+        ]
+    }
