@@ -231,13 +231,22 @@ def _refuse_while_active(
 
 
 def check_environment(
-    environment: Environment, *, link: str = "", tables: Sequence[str] = ()
+    environment: Environment,
+    *,
+    link: str = "",
+    tables: Sequence[str] = (),
+    installed: bool = True,
 ) -> ConnectionTest:
-    """Reach the environment and check its prerequisites; changes nothing."""
-    connector = connector_for(environment)
+    """Reach the environment and check its prerequisites; changes nothing. Where
+    capture is not `installed` yet, find what would keep it from being."""
+    findings: Sequence[HealthFinding] = ()
     try:
+        connector = connector_for(environment)
         description = connector.describe()
-        findings = connector.check(link, tables) if link else []
+        if link and installed:
+            findings = connector.check(link, tables)
+        elif link:
+            findings = connector.plan_install(link, tables).findings
     except EngineError as error:
         finding = HealthFinding(
             code=error.code,

@@ -69,4 +69,5 @@ def export(options: argparse.Namespace, console: Console) -> Result:
     """Print what is stored as a file that `apply` takes."""
     maps = find_maps(options.maps) if options.maps else None
     text = configuration.export_document(maps)
-    return Result(yaml.safe_load(text) or {}, text.rstrip("\n"))
+    empty = {"environments": [], "connection_sets": [], "maps": []}
+    return Result({**empty, **(yaml.safe_load(text) or {})}, text.rstrip("\n"))

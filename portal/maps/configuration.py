@@ -8,7 +8,8 @@ differs needs a higher version than the one stored.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from portal.maps import services as maps
 from portal.maps.conversion import to_engine
 from portal.maps.models import MapState, TableMap
 from portal.maps.preparation import maps_of
-from portal.refusals import ConfigurationRefused
+from portal.refusals import ConfigurationRefused, Refusal
 from syncengine.mapping.files import (
     ConnectionSetFile,
     Document,
@@ -77,6 +78,15 @@ class _Plan:
             operation = Operation.UPDATE if details else Operation.UNCHANGED
         self.differences.append(Difference(kind, name, operation, tuple(details)))
 
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """What a service refuses is one problem among others."""
+        try:
+            with transaction.atomic():
+                yield
+        except Refusal as refusal:
+            self.problems += [refusal.message, *refusal.reasons]
+
 
 def apply_document(
     document: Document, *, plan: bool = False, user: User | None = None
@@ -84,17 +94,20 @@ def apply_document(
     """Make the portal say what `document` says; gives every object with what was done
     to it. With `plan` nothing changes.
 
-    All or nothing: raises ConfigurationRefused (or another Refusal) with all reasons
-    found, and then nothing was changed. Needs none of the systems to be reachable.
+    All or nothing: raises ConfigurationRefused with all reasons found, and then
+    nothing was changed. Needs none of the systems to be reachable.
     """
     with transaction.atomic():
         made = _Plan()
         for environment in document.environments:
-            _environment(environment, made, user)
+            with made.collecting():
+                _environment(environment, made, user)
         for connection_set in document.connection_sets:
-            _connection_set(connection_set, made, user)
+            with made.collecting():
+                _connection_set(connection_set, made, user)
         for entry in document.maps:
-            _map(entry, made, user)
+            with made.collecting():
+                _map(entry, made, user)
         if made.problems:
             raise ConfigurationRefused(
                 "The file cannot be applied; nothing was changed.",

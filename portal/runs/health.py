@@ -23,10 +23,16 @@ from syncengine.mapping.model import HealthFinding, Severity, Side
 
 
 def check_connection_set(connection_set: ConnectionSet) -> list[HealthFinding]:
-    """Reach both systems, check what capture needs for all maps of the set, validate
-    the maps, and look after the streams. Changes nothing."""
+    """Reach both systems, check what capture needs for the maps in use (for all maps
+    while none is: a run installs it), validate all maps, and look after the streams.
+    Changes nothing."""
     maps = maps_of(connection_set)
     definitions = [definition(table_map) for table_map in maps]
+    in_use = [
+        definition(table_map)
+        for table_map in maps
+        if table_map.state != MapState.NOT_RUNNING
+    ]
     findings: list[HealthFinding] = []
     reachable = True
     for side in Side:
@@ -34,7 +40,8 @@ def check_connection_set(connection_set: ConnectionSet) -> list[HealthFinding]:
         tested = check_environment(
             environment,
             link=connection_set.link_id,
-            tables=capture_tables(definitions, side),
+            tables=capture_tables(in_use or definitions, side),
+            installed=bool(in_use),
         )
         reachable = reachable and tested.description is not None
         findings += _placed(tested.findings, environment.name)
@@ -56,7 +63,7 @@ def check_connection_set(connection_set: ConnectionSet) -> list[HealthFinding]:
                     validate(connection_set, one, schemas),
                     f"{connection_set.name}/{one.name}",
                 )
-    if any(table_map.state != MapState.NOT_RUNNING for table_map in maps):
+    if in_use:
         findings += _streams(connection_set)
     return findings
 
