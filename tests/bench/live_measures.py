@@ -12,7 +12,7 @@ from typing import Protocol
 from tests.bench.cluster import Load, database, settle
 from tests.bench.load import Table, accounts, customers
 from tests.bench.native import subscription
-from tests.bench.probe import Probe
+from tests.bench.probe import PER_SECOND, Probe
 from tests.bench.report import Limit, Result, percentile
 from tests.bench.tables import CUSTOMERS, FILL, FILL_TARGET, GENERATED, SOURCE, TARGET
 from tests.servers import PostgresServer
@@ -112,7 +112,7 @@ def flow(
                     source.scripts(prefix),
                     seconds=seconds,
                     clients=CLIENTS // len(ways),
-                    rate=rate,
+                    rate=rate - PER_SECOND if rate else None,
                 )
             )
         began = time.time()
