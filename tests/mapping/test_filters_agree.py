@@ -6,12 +6,13 @@ it works on native values where the product compares canonical text."""
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -46,6 +47,7 @@ from syncengine.mapping.filters.expression import (
 )
 from syncengine.mapping.filters.sql import Identifier, Raw, SqlText
 from syncengine.mapping.schema import Column, ColumnType, TableSchema, TypeFamily
+from tests.servers import PostgresServer
 
 LABELS = ("None", "All", "Invoice")
 TABLE = TableSchema(
@@ -221,21 +223,22 @@ def render(text: SqlText) -> sql.Composed:
     return sql.Composed(parts)
 
 
-def collation(kind: ColumnType) -> sql.SQL:
-    """One under which `a` comes before `Z`, unlike the order of code points."""
-    textual = kind.family is TypeFamily.TEXT
-    return sql.SQL(' COLLATE "unicode"' if textual else "")
-
-
 def ask_postgres(
-    connection: psycopg.Connection, rows: list[Any], expressions: list[Expression]
+    connection: psycopg.Connection,
+    rows: list[Any],
+    expressions: list[Expression],
+    collation: LiteralString,
 ) -> tuple[list[tuple[str | None, ...]], list[list[str | None]]]:
     """The rows in canonical text, and each expression's answer on each row."""
     lines = [
         sql.SQL("({}, {})").format(
             sql.Literal(number),
             sql.SQL(", ").join(
-                sql.SQL("CAST({} AS {})").format(sql.Literal(value), sql.SQL(kind.name))
+                sql.SQL("CAST({} AS {}){}").format(
+                    sql.Literal(value),
+                    sql.SQL(kind.name),
+                    sql.SQL(collation if kind.family is TypeFamily.TEXT else ""),
+                )
                 for value, kind in zip(row, TYPES.values(), strict=True)
             ),
         )
@@ -335,10 +338,10 @@ def like(value: str, pattern: tuple[str | Wildcard, ...]) -> bool:
     return value.startswith(head) and like(value[len(head) :], rest)
 
 
-@pytest.fixture
-def connection(database: str) -> Iterator[psycopg.Connection]:
+@contextmanager
+def connected(dsn: str) -> Iterator[psycopg.Connection]:
     options = "-c TimeZone=UTC -c DateStyle=ISO"
-    with psycopg.connect(database, autocommit=True, options=options) as connection:
+    with psycopg.connect(dsn, autocommit=True, options=options) as connection:
         labels = sql.SQL(", ").join(LABELS)
         connection.execute(
             sql.SQL("CREATE TYPE hold_status AS ENUM ({})").format(labels)
@@ -346,12 +349,21 @@ def connection(database: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
+@pytest.fixture
+def connection(database: str) -> Iterator[psycopg.Connection]:
+    with connected(database) as connection:
+        yield connection
+
+
 def agree(
-    connection: psycopg.Connection, rows: list[Any], written: list[Expression]
+    connection: psycopg.Connection,
+    rows: list[Any],
+    written: list[Expression],
+    collation: LiteralString = "",
 ) -> None:
     """Fail unless all three say the same of every row."""
     bound = [bind_types(each, TABLE) for each in written]
-    canonical, answers = ask_postgres(connection, rows, bound)
+    canonical, answers = ask_postgres(connection, rows, bound, collation)
     for index, expression in enumerate(bound):
         odata = to_odata(expression)
         matches = compile_predicate(expression, NAMES, TABLE)
@@ -402,6 +414,17 @@ def test_every_interesting_value_meets_every_interesting_literal(
         tests = list(interesting(name))
         for start in range(0, len(tests), MOST):
             agree(connection, rows, tests[start : start + MOST])
+
+
+def test_text_compares_by_code_points_under_any_collation(
+    make_database: Callable[..., str], postgres15: PostgresServer
+) -> None:
+    rows = [
+        tuple(value if each == "Name" else None for each in NAMES)
+        for value in (None, *WORDS)
+    ]
+    with connected(make_database(postgres15)) as connection:
+        agree(connection, rows, list(interesting("Name")), ' COLLATE "und-x-icu"')
 
 
 @settings(
