@@ -35,23 +35,21 @@ def merge(
         if new == now or (only is not None and index not in only):
             continue
         slot = slots[index]
+        earlier = [image[index] for image in history]
+        if operation.update and not operation.force:
+            if all(value == new for value in earlier):
+                continue
+            if now in earlier:
+                changed.append(index)
+                continue
         if _same(slot, new, now):
             continue
-        if operation.force:
+        overwrite = operation.force or (not history and index in constants)
+        if overwrite or any(_same(slot, value, now) for value in earlier):
             changed.append(index)
-        elif not history:
-            if index in constants:
-                changed.append(index)
-            else:
-                conflicts.append(ColumnConflict(index, None, new, now))
         else:
-            earlier = [image[index] for image in history]
-            if operation.update and all(value == new for value in earlier):
-                continue
-            if any(_same(slot, value, now) for value in earlier):
-                changed.append(index)
-            else:
-                conflicts.append(ColumnConflict(index, earlier[0], new, now))
+            base = earlier[0] if earlier else None
+            conflicts.append(ColumnConflict(index, base, new, now))
     return changed, conflicts
 
 

@@ -6,6 +6,7 @@ before a position is stored or confirmed, so the stream can be killed anywhere.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -31,6 +32,10 @@ from syncengine.live.settling import settle_with
 from syncengine.ports import Control, Journal, StreamReport
 
 Stop = Callable[[], bool]
+
+COLLECT_AFTER = 100_000
+"""Allocations between two runs of the garbage collector. Batches hold many small
+tuples and no cycles: the default of 700 costs a quarter of a busy stream's time."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,8 @@ class LiveStream:
         Raises EngineError only where this worker must give the stream up (another one
         has taken it over); failures of the journal itself pass through.
         """
+        gc.freeze()
+        gc.set_threshold(COLLECT_AFTER, 50, 100)
         delay = self._settings.first_delay
         while not stop():
             started = time.monotonic()

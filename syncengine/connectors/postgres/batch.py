@@ -33,6 +33,15 @@ Reference = tuple[Lookup, str, str | None]
 """A natural key to resolve: lookup, key, and the row's company as written."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A lookup that was sent: its cursor and the (key, company) pairs asked for."""
+
+    cursor: _Sent
+    keys: list[tuple[str, str | None]]
+    lookup: Lookup
+
+
 @dataclass
 class Group:
     """Operations of one leg and one kind, applied together."""
@@ -106,22 +115,22 @@ class GroupWriter:
         for ordinal, reference in found.fetchall():
             known[lookup.table, codes[int(ordinal) - 1]] = reference
 
-    def _resolve(
-        self, leg: CompiledLeg, rows: Sequence[Row], slots: Sequence[int]
-    ) -> list[tuple[_Sent, list[tuple[str, str | None]], Lookup]]:
+    def _resolve(self, leg: CompiledLeg, rows: Sequence[Row]) -> list[_Asked]:
         """Ask for the references of all natural keys in `rows`; answers come later."""
-        asked = []
+        asked: list[_Asked] = []
         statements = self._statements[id(leg)]
-        for index in slots:
-            lookup = leg.slots[index].lookup
-            if lookup is None:
-                continue
+        for index, lookup in statements.lookups:
             scoped = lookup.company is not None and leg.company is not None
-            wanted = {
-                (key, self._company(leg, row) if scoped else None)
-                for row in rows
-                if (key := row[index]) is not None
-            }
+            if scoped:
+                wanted = {
+                    (key, self._company(leg, row))
+                    for row in rows
+                    if (key := row[index]) is not None
+                }
+            else:
+                wanted = {
+                    (key, None) for row in rows if (key := row[index]) is not None
+                }
             if not wanted:
                 continue
             ordered = list(wanted)
@@ -129,42 +138,45 @@ class GroupWriter:
             if scoped:
                 arrays.append([company for _, company in ordered])
             sent = self._send(statements.resolve(lookup), arrays)
-            asked.append((sent, ordered, lookup))
+            asked.append(_Asked(sent, ordered, lookup))
         return asked
 
     @staticmethod
-    def _answers(
-        asked: list[tuple[_Sent, list[tuple[str, str | None]], Lookup]],
-    ) -> dict[Reference, str]:
+    def _answers(asked: Sequence[_Asked]) -> dict[Reference, str]:
         found: dict[Reference, str] = {}
-        for cursor, ordered, lookup in asked:
-            for ordinal, reference in cursor.fetchall():
-                key, company = ordered[int(ordinal) - 1]
-                found[lookup, key, company] = reference
+        for one in asked:
+            for ordinal, reference in one.cursor.fetchall():
+                key, company = one.keys[int(ordinal) - 1]
+                found[one.lookup, key, company] = reference
         return found
 
     def _written(
         self, leg: CompiledLeg, row: Row, found: dict[Reference, str]
     ) -> tuple[Row, list[int]]:
         """The row as the target holds it, and the slots whose lookup found nothing."""
+        lookups = self._statements[id(leg)].lookups
+        index = leg.company
+        if not lookups and (index is None or leg.slots[index].lookup is None):
+            return row, []
         values = list(row)
         missing: list[int] = []
-        company = self._company(leg, row)
-        for index, slot in enumerate(leg.slots):
-            lookup = slot.lookup
+        company = None
+        if index is not None:
+            company = self._company(leg, row)
+            if company is None and row[index] is not None:
+                missing.append(index)
+                company = UNRESOLVED
+            values[index] = company
+        for index, lookup in lookups:
             value = row[index]
-            if lookup is None or value is None:
+            if value is None:
                 continue
-            if index == leg.company:
-                reference = company
-            else:
-                scope = company if lookup.company is not None else None
-                reference = found.get((lookup, value, scope))
+            scope = company if lookup.company is not None else None
+            reference = found.get((lookup, value, scope))
             if reference is None:
                 missing.append(index)
-                values[index] = UNRESOLVED
-            else:
-                values[index] = reference
+                reference = UNRESOLVED
+            values[index] = reference
         return tuple(values), missing
 
     # -- upserts --------------------------------------------------------------------
@@ -177,13 +189,8 @@ class GroupWriter:
             rows.append(operation.row or operation.key)
             rows.extend(operation.history)
         self._learn_companies(leg, rows)
-        lookups = [
-            i
-            for i, slot in enumerate(leg.slots)
-            if slot.lookup is not None and i != leg.company
-        ]
-        asked = self._resolve(leg, rows, lookups)
-        keyed = any(index in lookups for index in leg.key)
+        asked = self._resolve(leg, rows)
+        keyed = self._statements[id(leg)].keyed_by_lookup
         found = self._answers(asked) if keyed else {}
         fetch = self._fetch(
             leg,
@@ -307,9 +314,8 @@ class GroupWriter:
         outcomes: list[Outcome],
     ) -> list[Outcome]:
         """Fill references to records of this batch, now that they exist."""
-        slots = sorted({index for _, _, waiting in later for index in waiting})
         rows = [operation.row or () for operation, _, _ in later]
-        found = self._answers(self._resolve(leg, rows, slots))
+        found = self._answers(self._resolve(leg, rows))
         updates: dict[tuple[int, ...], list[Row]] = defaultdict(list)
         lost: dict[int, Outcome] = {}
         for operation, row, waiting in later:
@@ -334,12 +340,7 @@ class GroupWriter:
             operation.history[-1] for operation in operations if operation.history
         ]
         self._learn_companies(leg, rows)
-        lookups = [
-            i
-            for i, slot in enumerate(leg.slots)
-            if slot.lookup is not None and i != leg.company
-        ]
-        found = self._answers(self._resolve(leg, [*rows, *images], lookups))
+        found = self._answers(self._resolve(leg, [*rows, *images]))
         written = [self._written(leg, row, found)[0] for row in rows]
         fetch = self._fetch(leg, written, delete=True)
         present = {int(line[0]) - 1: line[1:] for line in fetch.fetchall()}

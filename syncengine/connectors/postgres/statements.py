@@ -30,6 +30,13 @@ class LegStatements:
         self.table = sql.Identifier(schema, leg.target.name)
         self.columns = [sql.Identifier(slot.column) for slot in leg.slots]
         self.types = [cast_name(slot.type) for slot in leg.slots]
+        self.lookups = [
+            (index, slot.lookup)
+            for index, slot in enumerate(leg.slots)
+            if slot.lookup is not None and index != leg.company
+        ]
+        """Slots filled through a lookup; the company's has a cache of its own."""
+        self.keyed_by_lookup = any(index in leg.key for index, _ in self.lookups)
         self._updates: dict[tuple[int, ...], sql.Composed] = {}
 
     def _arrays(self, indexes: Sequence[int]) -> sql.Composed:
