@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from portal.environments.models import Environment
+import time
+
+from portal.environments.models import ConnectionSet, Environment
 from syncengine.connectors import registry
 from syncengine.connectors.base import ConnectionSettings, Connector
 from syncengine.mapping.schema import CompanyRule
@@ -34,3 +36,26 @@ def connection_settings(environment: Environment) -> ConnectionSettings:
 def connector_for(environment: Environment) -> Connector:
     """A connector for the environment; makes no connection yet."""
     return registry.connector_for(connection_settings(environment))
+
+
+class SettingsWatch:
+    """Notices that an administrator changed how a side of a connection set is
+    reached; whoever holds connectors made before must then make new ones."""
+
+    EVERY_SECONDS = 2.0
+
+    def __init__(self, connection_set: ConnectionSet) -> None:
+        self._known = {
+            environment.pk: connection_settings(environment)
+            for environment in (connection_set.finops, connection_set.dataverse)
+        }
+        self._read_at = float("-inf")
+
+    def changed(self) -> bool:
+        """Ask the database, at most every two seconds."""
+        now = time.monotonic()
+        if now - self._read_at < self.EVERY_SECONDS:
+            return False
+        self._read_at = now
+        rows = Environment.objects.filter(pk__in=self._known)
+        return {row.pk: connection_settings(row) for row in rows} != self._known

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 from django.db.models import Exists, OuterRef, Q
 
-from portal.environments.connectors import connector_for
+from portal.environments.connectors import SettingsWatch, connector_for
 from portal.environments.models import ConnectionSet, Stream, StreamState
 from portal.maps.models import Leg
 from portal.sync.control import PortalControl
@@ -57,6 +57,7 @@ def run_stream(stream_id: int, stopping: Callable[[], bool]) -> bool:
             state=StreamState.STARTING, message=""
         )
         log.info("stream.start", stream=stream_id, source=source.value)
+        watch = SettingsWatch(connection_set)
         live = LiveStream(
             connection_set.link_id,
             connector_for(connection_set.environment(source)),
@@ -65,7 +66,7 @@ def run_stream(stream_id: int, stopping: Callable[[], bool]) -> bool:
             PortalControl(connection_set, stream),
         )
         try:
-            live.run(lambda: stopping() or not held.alive())
+            live.run(lambda: stopping() or not held.alive() or watch.changed())
         except EngineError as error:
             log.warning("stream.given_up", stream=stream_id, reason=error.code)
         finally:
