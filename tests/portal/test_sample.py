@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from io import StringIO
 from typing import Any
 
 import psycopg
 import pytest
+from django.core.management import call_command
 from psycopg.conninfo import conninfo_to_dict
 
 from portal.environments.models import ConnectionSet, Environment
@@ -247,6 +250,26 @@ def test_the_sample_is_linked_and_started_once() -> None:
     assert ConnectionSet.objects.get().legal_entities.count() == 3
     assert not services.ensure_sample().changed
     assert InitialSyncRun.objects.count() == 5
+
+
+@pytest.mark.usefixtures("no_sample")
+def test_the_command_line_makes_traffic() -> None:
+    services.ensure_sample()
+    out = StringIO()
+    arguments = ("--rate", "40", "--seconds", "1", "--side", "finops", "--json")
+    call_command("dw", "traffic", *arguments, stdout=out, stderr=StringIO())
+    done = json.loads(out.getvalue())
+    assert done["transactions"] > 20
+    assert list(done["sides"]) == ["finops"]
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_traffic_without_sample_companies_says_how_to_make_them() -> None:
+    errors = StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("dw", "traffic", stdout=StringIO(), stderr=errors)
+    assert ended.value.code == 1
+    assert "manage.py sample" in errors.getvalue()
 
 
 @pytest.mark.usefixtures("no_sample")
