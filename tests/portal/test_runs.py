@@ -33,9 +33,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def pair(make_database: Callable[..., str]) -> Iterator[Pair]:
     pair = Pair(make_database)
     yield pair
-    for connector in pair.connectors.values():
-        for one in ConnectionSet.objects.all():
-            connector.uninstall(one.link_id)
     pair.close()
 
 
