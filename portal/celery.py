@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import setup_logging, worker_process_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 if "celery" in os.path.basename(sys.argv[0] or "") or sys.argv[0].endswith(
@@ -26,6 +26,11 @@ PR_SET_PDEATHSIG = 1
 app = Celery("portal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["portal.sync", "portal.runs"])
+
+
+@setup_logging.connect
+def _keep_our_logging(**_: Any) -> None:
+    """Celery leaves logging alone when someone listens here: LOGGING stands."""
 
 
 @worker_process_init.connect

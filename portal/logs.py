@@ -53,5 +53,11 @@ def logging_settings(level: str, *, debug: bool) -> dict[str, Any]:
             "stderr": {"class": "logging.StreamHandler", "formatter": "structured"}
         },
         "root": {"handlers": ["stderr"], "level": level},
-        "loggers": {"axes": {"level": "WARNING"}},
+        "loggers": {
+            "axes": {"level": "WARNING"},
+            # One line for every tick, and for every task that is sent, says nothing.
+            "celery.app.trace": {"level": "WARNING"},
+            "celery.beat": {"level": "WARNING"},
+            "celery.worker.strategy": {"level": "WARNING"},
+        },
     }

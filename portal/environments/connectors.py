@@ -50,12 +50,14 @@ class SettingsWatch:
             for environment in (connection_set.finops, connection_set.dataverse)
         }
         self._read_at = float("-inf")
+        self._changed = False
 
     def changed(self) -> bool:
-        """Ask the database, at most every two seconds."""
+        """Ask the database, at most every two seconds; once true, it stays so."""
         now = time.monotonic()
-        if now - self._read_at < self.EVERY_SECONDS:
-            return False
-        self._read_at = now
-        rows = Environment.objects.filter(pk__in=self._known)
-        return {row.pk: connection_settings(row) for row in rows} != self._known
+        if not self._changed and now - self._read_at >= self.EVERY_SECONDS:
+            self._read_at = now
+            rows = Environment.objects.filter(pk__in=self._known)
+            present = {row.pk: connection_settings(row) for row in rows}
+            self._changed = present != self._known
+        return self._changed
