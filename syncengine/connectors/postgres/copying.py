@@ -142,23 +142,21 @@ def copy_in(
 
 def encode(rows: Sequence[Row]) -> bytes:
     """Rows as COPY text."""
+    if not rows:
+        return b""
     lines: list[str] = []
     append = lines.append
+    nulls = 0
     for row in rows:
-        try:
-            line = "\t".join(row)  # type: ignore[arg-type]
-        except TypeError:
-            line = "\t".join([_NULL if value is None else value for value in row])
-            if line.count("\\") != row.count(None):
-                line = "\t".join([_field(value) for value in row])
+        if None in row:
+            nulls += row.count(None)
+            append("\t".join([_NULL if value is None else value for value in row]))
         else:
-            if "\\" in line:
-                line = "\t".join([_field(value) for value in row])
-        append(line)
+            append("\t".join(row))  # type: ignore[arg-type]
     text = "\n".join(lines) + "\n"
-    width = len(rows[0]) - 1 if rows else 0
     if (
-        text.count("\t") != width * len(rows)
+        text.count("\\") != nulls
+        or text.count("\t") != (len(rows[0]) - 1) * len(rows)
         or text.count("\n") != len(rows)
         or "\r" in text
     ):

@@ -71,6 +71,7 @@ def bulk_load(
         with connection.transaction():
             connection.execute(_MARK, (MARK_PREFIX, link))
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            connection.execute("SET LOCAL random_page_cost = 1.1")
             load.run(rows)
     except psycopg.Error as error:
         _refusal(error)
@@ -97,7 +98,11 @@ class _Load:
     def run(self, rows: Sequence[Row]) -> None:
         """Load the rows; rows that turn out to depend on a refused one are undone
         with the whole attempt, and the others loaded again without them."""
-        records = self._screened(rows)
+        whole = self._has_whole_keys(rows)
+        if whole and not self._references.needed and self._copied(rows):
+            self.result = LoadResult(inserted=len(rows))
+            return
+        records = [Record(row, row) for row in rows] if whole else self._screened(rows)
         before = list(self.result.failures)
         while True:
             self._failed = {}
@@ -115,12 +120,17 @@ class _Load:
             written.inserted, written.updated, written.unchanged, before + failed
         )
 
+    def _has_whole_keys(self, rows: Sequence[Row]) -> bool:
+        """True when every row has all of its key, and no two rows share it."""
+        columns = [[row[i] for row in rows] for i in self._leg.key]
+        if any(None in column for column in columns):
+            return False
+        keys = columns[0] if len(columns) == 1 else zip(*columns, strict=True)
+        return len(set(keys)) == len(rows)
+
     def _screened(self, rows: Sequence[Row]) -> list[Record]:
         """Rows with a whole key of their own; the others are refused."""
-        key = self._leg.key
-        keys = list(zip(*([row[i] for row in rows] for i in key), strict=True))
-        if len(set(keys)) == len(rows) and not any(None in k for k in keys):
-            return [Record(row, row) for row in rows]
+        keys = [self._leg.key_of(row) for row in rows]
         records: list[Record] = []
         seen: set[Row] = set()
         for row, value in zip(rows, keys, strict=True):
@@ -183,7 +193,7 @@ class _Load:
     def _write(self, records: list[Record], written: _Written) -> None:
         if not records:
             return
-        if self._looks_new(records) and self._copied(records):
+        if self._copied([record.values for record in records]):
             written.inserted += len(records)
             return
         refused = self._halve(records, written)
@@ -201,22 +211,24 @@ class _Load:
                 del self._failed[record]
             records, refused = orphans, self._halve(orphans, written)
 
-    def _looks_new(self, records: Sequence[Record]) -> bool:
+    def _looks_new(self, rows: Sequence[Row]) -> bool:
         leg = self._leg
         columns = frozenset(leg.slots[i].column for i in leg.key)
-        if len(records) < COPY_FROM_ROWS or not leg.target.is_unique(columns):
+        if len(rows) < COPY_FROM_ROWS or not leg.target.is_unique(columns):
             return False
-        sample = records[:: max(1, len(records) // SAMPLE)]
-        keys = self._arrays(sample, leg.key)
+        sample = rows[:: max(1, len(rows) // SAMPLE)]
         query = self._statements.any_present()
+        keys = _arrays(sample, leg.key)
         row = self._connection.execute(query, keys, prepare=False).fetchone()
         return row is not None and row[0] == "f"
 
-    def _copied(self, records: Sequence[Record]) -> bool:
-        """COPY into the table itself; False (and nothing done) when refused."""
+    def _copied(self, rows: Sequence[Row]) -> bool:
+        """COPY rows that look new into the table itself; False (and nothing done)
+        when they do not, or are refused."""
+        if not self._looks_new(rows):
+            return False
         try:
             with self._connection.transaction():
-                rows = [record.values for record in records]
                 copy_in(self._connection, self._statements.target, rows)
         except psycopg.Error as error:
             _refusal(error)
@@ -246,14 +258,15 @@ class _Load:
 
     def _merge(self, records: Sequence[Record]) -> tuple[int, int]:
         query = self._statements.merge(insert_only=self._insert_only)
-        arrays = self._arrays(records, range(len(self._leg.slots)))
+        rows = [record.values for record in records]
+        arrays = _arrays(rows, range(len(self._leg.slots)))
         row = self._connection.execute(query, arrays, prepare=False).fetchone()
         return (int(row[0]), int(row[1])) if row else (0, 0)
 
-    @staticmethod
-    def _arrays(records: Iterable[Record], slots: Iterable[int]) -> list[str]:
-        columns = list(zip(*(record.values for record in records), strict=True))
-        return [array_literal(columns[i]) for i in slots]
+
+def _arrays(rows: Sequence[Row], slots: Iterable[int]) -> list[str]:
+    columns = list(zip(*rows, strict=True))
+    return [array_literal(columns[i]) for i in slots]
 
 
 def _refusal(error: psycopg.Error) -> Outcome:

@@ -57,9 +57,14 @@ class References:
         self._company = company
         self._companies: dict[str, str] = {}
 
+    @property
+    def needed(self) -> bool:
+        """True when the leg has any lookup."""
+        return self._company is not None or bool(self._lookups)
+
     def resolve(self, records: Sequence[Record]) -> Resolution:
         """Look all natural keys up and put the references into the records."""
-        if self._company is None and not self._lookups:
+        if not self.needed:
             return Resolution(ready=list(records))
         self._learn_companies(records)
         found = {
