@@ -82,9 +82,8 @@ def _unescaped(line: str) -> Row:
     row: list[str | None] = [
         None if value == _NULL else value for value in line.split("\t")
     ]
-    for index, value in enumerate(row):
-        if value is not None and "\\" in value:
-            row[index] = unescape(value)
+    if line.count("\\") > row.count(None):
+        row = [value and unescape(value) for value in row]
     return tuple(row)
 
 
