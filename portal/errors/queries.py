@@ -147,7 +147,8 @@ class PayloadLine:
 
 def payload_lines(error: SyncError) -> list[PayloadLine]:
     """Source row and mapped row side by side under the map's columns; columns no
-    column map names follow on their own line. The failing column is marked."""
+    column map names follow on their own line. The failing column is marked and
+    comes first."""
     source, mapped = dict(error.source_row or {}), dict(error.mapped_row or {})
     from_finops = error.direction == "finops_to_dataverse"
     pairs: list[tuple[str, str]] = []
@@ -180,7 +181,7 @@ def payload_lines(error: SyncError) -> list[PayloadLine]:
         for name in mapped
         if name not in seen_target
     ]
-    return lines
+    return sorted(lines, key=lambda line: not line.failed)
 
 
 def _present(path: str, row: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """What is going on: connection sets, streams and maps in a fixed number of queries.
 
-The dashboard, the map list, the map page and `dw status` all read this.
+The dashboard, the map list and the map page read this; `dw status` has its own,
+smaller document in `portal.maps.queries`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db.models import Count, Max, Min, QuerySet
 from django.utils import timezone
@@ -17,11 +17,11 @@ from django.utils import timezone
 from portal.environments.models import ConnectionSet, Stream
 from portal.errors.models import OPEN_ERROR_STATES, SyncError
 from portal.maps.models import Leg, TableMap
+from portal.maps.queries import STALE_AFTER
 from portal.maps.states import allowed_actions
 from portal.runs.models import InitialSyncRun
 from portal.sync.models import QueuedChange
 
-SILENT_AFTER = timedelta(seconds=15)
 LATE_AFTER_SECONDS = 30.0
 
 MOVING_STATES = ("initializing", "running", "resuming")
@@ -225,39 +225,6 @@ def verdict(sets: list[SetStatus]) -> Verdict:
     return Verdict("good", "check_circle", "Everything is moving", _sentence(parts))
 
 
-def status() -> dict[str, Any]:
-    """What `dw status --json` prints (architecture section 10)."""
-    return {
-        "connection_sets": [
-            {
-                "name": one.connection_set.name,
-                "state": one.state,
-                "streams": [
-                    {
-                        "source": stream.source,
-                        "state": stream.state,
-                        "lag_seconds": stream.lag_seconds,
-                        "lag_bytes": stream.lag_bytes,
-                    }
-                    for stream in one.streams
-                ],
-                "maps": [
-                    {
-                        "name": row.map.name,
-                        "state": row.map.state,
-                        "version": row.map.version.version if row.map.version else "",
-                        "rows_synced": row.map.rows_synced,
-                        "open_errors": row.open_errors,
-                        "queued": row.queued,
-                    }
-                    for row in one.maps
-                ],
-            }
-            for one in connection_sets()
-        ]
-    }
-
-
 def _maps() -> QuerySet[TableMap]:
     return TableMap.objects.select_related("connection_set", "version").order_by(
         "connection_set__name", "run_order", "name"
@@ -291,7 +258,7 @@ def _stream_status(
     state, lag = stream.state, stream.lag_seconds
     heard = [moment for moment in (stream.heartbeat_at, since) if moment is not None]
     silence = now - max(heard) if heard else timedelta(0)
-    if should_work and silence > SILENT_AFTER and state != "down":
+    if should_work and silence > STALE_AFTER and state != "down":
         state, lag = "silent", max(lag or 0.0, silence.total_seconds())
     elif should_work and state == "stopped":
         state = "starting"

@@ -1,4 +1,4 @@
-"""The dashboard and the structure `dw status` prints."""
+"""The dashboard: verdict, streams, maps, and its live piece."""
 
 from __future__ import annotations
 
@@ -139,34 +139,3 @@ def test_the_number_of_queries_does_not_grow_with_maps(
         admin_client.get("/")
     with django_assert_num_queries(9):
         admin_client.get(reverse("dashboard_live"), {"shape": "0"})
-
-
-def test_status_has_the_shape_scripts_rely_on() -> None:
-    links = make_connection_set(name="contoso")
-    table_map = make_map(links, state=MapState.RUNNING)
-    pulse(links)
-    make_error(table_map)
-    make_queued(table_map)
-    stream = {"state": "running", "lag_seconds": 0.2, "lag_bytes": 4096}
-    assert queries.status() == {
-        "connection_sets": [
-            {
-                "name": "contoso",
-                "state": "needs_you",
-                "streams": [
-                    {"source": "finops", **stream},
-                    {"source": "dataverse", **stream},
-                ],
-                "maps": [
-                    {
-                        "name": "customers",
-                        "state": "running",
-                        "version": "1.0.0.0",
-                        "rows_synced": 0,
-                        "open_errors": 1,
-                        "queued": 1,
-                    }
-                ],
-            }
-        ]
-    }

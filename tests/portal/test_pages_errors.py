@@ -202,3 +202,16 @@ def test_the_download_has_what_the_filter_shows_and_runs_no_formula(
     (row,) = csv.DictReader(io.StringIO(body))
     assert row["key"] == "'=cmd|calc"
     assert row["map"] == "customers"
+
+
+def test_the_failing_column_comes_first_and_long_values_are_folded(
+    admin_client: Client,
+) -> None:
+    error = make_error(
+        make_map(),
+        source_row={"account": "C-001", "name": "Fabrikam", "hold": "x" * 3000},
+        mapped_row={},
+    )
+    response = admin_client.get(reverse("error_page", args=[error.pk]))
+    assert response.context["lines"][0].source == "hold"
+    assert "(3,000 characters)" in response.content.decode()

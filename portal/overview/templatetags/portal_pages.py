@@ -16,6 +16,7 @@ from portal import labels
 register = template.Library()
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+LONG = 160
 
 
 @register.simple_tag
@@ -24,8 +25,8 @@ def badge(kind: str, value: str, testid: str = "") -> SafeString:
     shown = labels.label(kind, value)
     return format_html(
         '<span class="dw-badge dw-badge--{}" title="{}" data-state="{}"'
-        ' data-word="{}"{}><span class="material-symbols-outlined" aria-hidden="true">{}</span>'
-        "{}</span>",
+        ' data-word="{}"{}><span class="material-symbols-outlined"'
+        ' aria-hidden="true">{}</span>{}</span>',
         shown.tone,
         shown.hint or shown.word,
         value,
@@ -146,4 +147,12 @@ def cell(value: Any) -> SafeString | str:
         return format_html('<span class="dw-muted">{}</span>', "null")
     if value == "":
         return format_html('<span class="dw-muted">{}</span>', "empty text")
-    return str(value)
+    text = str(value)
+    if len(text) <= LONG:
+        return text
+    return format_html(
+        "<details><summary>{}… ({} characters)</summary>{}</details>",
+        text[: LONG // 2],
+        f"{len(text):,}",
+        text,
+    )
