@@ -9,6 +9,7 @@ from syncengine.connectors.base import Change, ChangeKind, Relation, Transaction
 from syncengine.live.applying import Applier
 from syncengine.live.configuring import Configuration
 from syncengine.live.legs import LiveLeg
+from syncengine.live.revived import Revived
 from syncengine.live.routing import Router
 from syncengine.ports import Control, Journal, LegMode, QueuedEntry
 
@@ -19,10 +20,16 @@ class Drainer:
     """Drains legs in mode `drain`; what arrives meanwhile is queued behind."""
 
     def __init__(
-        self, router: Router, applier: Applier, journal: Journal, control: Control
+        self,
+        router: Router,
+        applier: Applier,
+        revived: Revived,
+        journal: Journal,
+        control: Control,
     ) -> None:
         self._router = router
         self._applier = applier
+        self._revived = revived
         self._journal = journal
         self._control = control
 
@@ -50,6 +57,8 @@ class Drainer:
         )
         routed = self._router.route(transactions, replay=leg)
         working = [one for one in routed if one.items]
+        if working and leg.configuration.fold:
+            self._revived.remove(leg, working)
         if working:
             self._applier.apply(working, phase="queue", position=False)
         self._journal.dequeue(leg.configuration, [e.entry_id for e in entries])

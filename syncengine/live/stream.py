@@ -23,10 +23,12 @@ from syncengine.connectors.base import (
 )
 from syncengine.errors import EngineError, OutageError, SetupError, TransientError
 from syncengine.live.applying import Applier, Tally
+from syncengine.live.capture import Capture
 from syncengine.live.configuring import Configuration, Configurator
 from syncengine.live.draining import Drainer
 from syncengine.live.legs import LookupCache
 from syncengine.live.retrying import Retrier
+from syncengine.live.revived import Revived
 from syncengine.live.routing import Router
 from syncengine.live.settling import settle_with
 from syncengine.ports import Control, Journal, StreamReport
@@ -49,6 +51,7 @@ class LiveSettings:
     report_every: float = 0.5
     retry_every: float = 1.0
     lag_bytes_every: float = 5.0
+    check_every: float = 5.0
     first_delay: float = 0.1
     longest_delay: float = 5.0
 
@@ -144,10 +147,9 @@ class _Session:
         self._writer = _closing(stack, target.writer(link))
         self.position = self._writer.position() or ""
         self._reader: Reader = stack.enter_context(source.reader())
+        source_writer = _closing(stack, source.writer(link))
         self._settler = Settler(
-            _closing(stack, source.writer(link)),
-            _closing(stack, target.writer(link)),
-            journal,
+            source_writer, _closing(stack, target.writer(link)), journal
         )
         self._stream: ChangeStream = source.open_stream(link, self.position or None)
         stack.callback(self._stream.close)
@@ -161,11 +163,18 @@ class _Session:
             settle_with(self._settler, lambda: self._configuration),
             self._tally,
         )
-        self._drainer = Drainer(self._router, self._applier, journal, control)
+        revived = Revived(
+            self._reader,
+            source_writer,
+            lambda map_id: self._configuration.reverse.get(map_id),
+        )
+        self._drainer = Drainer(self._router, self._applier, revived, journal, control)
         self._retrier = Retrier(self._reader, self._applier, journal)
+        self._capture = Capture(source, link, journal)
         self._lag_seconds = 0.0
         self._lag_bytes: int | None = None
         self._due = _Due()
+        self._due.now("check", settings.check_every)
 
     def run(self, stop: Stop) -> None:
         """Work until told to stop. Raises OutageError and the like."""
@@ -291,6 +300,22 @@ class _Session:
                 return
         if self._due.now("retry", self._settings.retry_every):
             self._retrier.run(self._configuration)
+        if self._due.now("check", self._settings.check_every):
+            self._check()
+
+    def _check(self) -> None:
+        """Notice tables that changed, went or came back, and mend their capture."""
+        if self._configurator.refresh(self._configuration):
+            self._reconfigure()
+        tables = sorted(
+            {
+                leg.compiled.source.name
+                for leg in self._configuration.legs
+                if leg.compiled
+            }
+        )
+        if tables:
+            self._capture.ensure(tables)
 
     def _report(self, *, always: bool = False) -> None:
         if not (self._due.now("report", self._settings.report_every) or always):
