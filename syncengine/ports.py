@@ -201,4 +201,5 @@ class Control(Protocol):
         legs are. False if its mode was changed meanwhile (then nothing happens)."""
 
     def schema_broken(self, leg: LegConfiguration, code: str, message: str) -> None:
-        """The leg's tables no longer fit the map: queue from now on and say why."""
+        """A live leg's tables no longer fit the map: queue from now on, say why, and
+        drain as soon as they fit again (mode `drain`)."""

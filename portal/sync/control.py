@@ -133,24 +133,25 @@ class PortalControl:
 
     @transaction.atomic
     def schema_broken(self, leg: LegConfiguration, code: str, message: str) -> None:
-        """The leg's tables no longer fit the map: pause it, keep its changes."""
+        """The leg's tables no longer fit the map: queue its changes until they do."""
         table_map = _lock_map(leg.map_id)
-        if table_map.state != MapState.RUNNING:
-            return
-        table_map.legs.filter(mode=LegMode.LIVE.value).update(mode=LegMode.QUEUE.value)
-        table_map.state = MapState.PAUSED
-        table_map.state_reason = f"{code}: {message}"
-        table_map.state_changed_at = timezone.now()
-        table_map.save(update_fields=["state", "state_reason", "state_changed_at"])
-        activity.record(
-            "map.schema_changed",
-            f"{table_map.name} was paused: {message} Its changes are queued; mend the "
-            "table or the map and resume.",
-            table_map=table_map,
-            old_state=MapState.RUNNING,
-            new_state=MapState.PAUSED,
-            details={"code": code},
+        table_map.legs.filter(mode=LegMode.LIVE.value).update(
+            mode=LegMode.DRAIN.value, fold=False, drain_after=""
         )
+        table_map.state_reason = f"{code}: {message}"
+        if table_map.state == MapState.RUNNING:
+            table_map.state = MapState.RESUMING
+            table_map.state_changed_at = timezone.now()
+            activity.record(
+                "map.schema_changed",
+                f"{table_map.name}: {message} Its changes are queued and carried over "
+                "by themselves when the table fits again.",
+                table_map=table_map,
+                old_state=MapState.RUNNING,
+                new_state=MapState.RESUMING,
+                details={"code": code},
+            )
+        table_map.save(update_fields=["state", "state_reason", "state_changed_at"])
         _bump(self._set_id)
 
 

@@ -100,6 +100,28 @@ class Configurator:
                 reverse[one.map_id] = compiled
         return Configuration(wanted.revision, legs, by_table, reverse)
 
+    def refresh(self, present: Configuration) -> bool:
+        """Read the tables of all legs again; True when some leg must be compiled
+        anew, because a table changed, went or came back."""
+        legs = [leg.configuration for leg in present.legs]
+        if not legs:
+            return False
+        source = self._source.tables(_tables(legs, self._source))
+        target = self._target.tables(_tables(legs, self._target))
+        schemas = {
+            self._source.settings.side: source,
+            self._target.settings.side: target,
+        }
+        stale = [
+            key
+            for key, leg in self._compiled.items()
+            if schemas[key[1].source].table(leg.source.name) != leg.source
+            or schemas[key[1].target].table(leg.target.name) != leg.target
+        ]
+        for key in stale:
+            del self._compiled[key]
+        return bool(stale) or any(leg.compiled is None for leg in present.legs)
+
     def _schemas(
         self,
         legs: list[LegConfiguration],

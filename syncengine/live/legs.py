@@ -11,7 +11,6 @@ from syncengine.connectors.base import Reader, ReadRequest, Relation
 from syncengine.mapping.compiled import BoundLeg, CompiledLeg, Lookup, Resolved, Row
 from syncengine.ports import LegConfiguration
 
-
 LAYOUTS_KEPT = 64
 """Relations are told anew after each schema change and made anew by each replay."""
 

@@ -93,7 +93,11 @@ CUSTOMERS = TableMap(
 )
 
 QUICK = LiveSettings(
-    wait=0.02, configuration_every=0.02, report_every=0.1, retry_every=0.1
+    wait=0.02,
+    configuration_every=0.02,
+    report_every=0.1,
+    retry_every=0.1,
+    check_every=0.2,
 )
 
 

@@ -214,5 +214,5 @@ class MemoryStream:
         with self.state.lock:
             key = (leg.map_id, leg.direction)
             self.state.broken.append(f"{code}: {message}")
-            self.state.legs[key] = replace(self.state.legs[key], mode=LegMode.QUEUE)
+            self.state.legs[key] = replace(self.state.legs[key], mode=LegMode.DRAIN)
             self.state.revision += 1

@@ -35,7 +35,8 @@ def test_inserts_updates_and_deletes_travel_both_ways(link: Link) -> None:
     link.equal()
     assert len(link.accounts()) == 50
     link.crm.execute(
-        "UPDATE accounts SET description = 'from CRM', hold = 2 WHERE accountnumber < 'C2'"
+        "UPDATE accounts SET description = 'from CRM', hold = 2 "
+        "WHERE accountnumber < 'C2'"
     )
     link.erp.execute("UPDATE customers SET credit = 7 WHERE account LIKE 'C3%'")
     link.equal()
@@ -69,7 +70,8 @@ def test_a_change_is_written_once_and_does_not_echo(link: Link) -> None:
     add_groups(link)
     for number in range(20):
         link.erp.execute(
-            "INSERT INTO customers (dataareaid, account, name) VALUES ('usmf', %s, 'A')",
+            "INSERT INTO customers (dataareaid, account, name) "
+            "VALUES ('usmf', %s, 'A')",
             [f"E{number}"],
         )
         link.erp.execute("UPDATE customers SET internal_note = 'not mapped'")
@@ -307,3 +309,40 @@ def test_a_conflict_on_one_column_ends_equal_under_every_policy(
             assert "usmf/H5" in link.customers()
     finally:
         link.close()
+
+
+def test_a_table_dropped_under_a_running_map_is_waited_for(link: Link) -> None:
+    link.start()
+    link.erp.execute(
+        "INSERT INTO customers (dataareaid, account, name) VALUES ('usmf', 'D1', 'a')"
+    )
+    link.equal()
+    link.crm.execute("ALTER TABLE accounts RENAME TO accounts_away")
+    wait_until(lambda: link.state.broken)
+    assert "accounts" in link.state.broken[0]
+    link.erp.execute("UPDATE customers SET memo = 'meanwhile'")
+    link.erp.execute("INSERT INTO groups VALUES ('usmf', '77', 'goes on')")
+    wait_until(
+        lambda: link.crm.execute("SELECT count(*) FROM crmgroups").fetchone() == (1,)
+    )
+    link.crm.execute("ALTER TABLE accounts_away RENAME TO accounts")
+    link.equal()
+    link.crm.execute("UPDATE accounts SET credit = 5")
+    link.equal()
+
+
+def test_a_table_made_anew_is_captured_again(link: Link) -> None:
+    link.start()
+    link.erp.execute("DROP TABLE customers")
+    wait_until(lambda: link.state.broken)
+    link.erp.execute(
+        "CREATE TABLE customers (dataareaid varchar(4) NOT NULL, account varchar(20) "
+        "NOT NULL, name varchar(60) NOT NULL, kind text NOT NULL DEFAULT "
+        "'Organization', groupid varchar(10), hold text NOT NULL DEFAULT 'No', "
+        "credit numeric(14,2), memo text, PRIMARY KEY (dataareaid, account))"
+    )
+    wait_until(lambda: "capture.repaired" in [kind for kind, _ in link.state.events])
+    link.erp.execute(
+        "INSERT INTO customers (dataareaid, account, name) VALUES ('usmf', 'A1', 'a')"
+    )
+    link.equal()
