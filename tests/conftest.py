@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure() -> None:
     if "tests.servers" in sys.modules:
-        ground.stop()
+        ground.end()
 
 
 @pytest.fixture(scope="session")

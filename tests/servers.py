@@ -241,10 +241,13 @@ class Ground:
             self._redis = RedisServer(given) if given else RedisServer.start()
         return self._redis
 
-    def stop(self) -> None:
-        for server in (self._postgres, self._postgres15, self._redis):
-            if server is not None:
-                server.stop()
+    def end(self) -> None:
+        """End the servers that were started here, and their data with them."""
+        for server in (self._postgres, self._postgres15):
+            if server is not None and server.cluster is not None:
+                server.kill()
+        if self._redis is not None:
+            self._redis.stop()
 
 
 ground = Ground()
