@@ -27,7 +27,7 @@ class VersionInline(ReadOnlyInline):
 
     model = MapVersion
     fk_name = "table_map"
-    fields = ("publisher", "version", "created_at", "created_by")
+    fields = readonly_fields = ("publisher", "version", "created_at", "created_by")
     show_change_link = True
 
 

@@ -24,6 +24,9 @@ from syncengine.mapping.model import Direction, HealthFinding, Severity, Side
 from syncengine.mapping.model import TableMap as Definition
 from syncengine.mapping.schema import EnvironmentSchema
 
+INSTALL_LOCK_CLASS = 0x6478
+"""First half of an advisory lock's key; the second is the connection set's id."""
+
 Schemas = Mapping[Side, EnvironmentSchema]
 
 
@@ -146,14 +149,29 @@ def prepare_capture(connection_set: ConnectionSet, maps: Sequence[TableMap]) -> 
             "replication slot would wait for it."
         )
     chosen = {table_map.pk for table_map in maps}
-    definitions = [
-        definition(table_map)
-        for table_map in maps_of(connection_set)
-        if table_map.pk in chosen or table_map.state != MapState.NOT_RUNNING
-    ]
-    for side in Side:
-        environment = connection_set.environment(side)
-        with naming(environment.name):
-            connector_for(environment).install(
-                connection_set.link_id, capture_tables(definitions, side)
-            )
+    with _one_at_a_time(connection_set):
+        definitions = [
+            definition(table_map)
+            for table_map in maps_of(connection_set)
+            if table_map.pk in chosen or table_map.state != MapState.NOT_RUNNING
+        ]
+        for side in Side:
+            environment = connection_set.environment(side)
+            with naming(environment.name):
+                connector_for(environment).install(
+                    connection_set.link_id, capture_tables(definitions, side)
+                )
+
+
+@contextmanager
+def _one_at_a_time(connection_set: ConnectionSet) -> Iterator[None]:
+    """Two runs at once must not install at once. A session lock: it holds no
+    transaction open."""
+    key = [INSTALL_LOCK_CLASS, connection_set.pk]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", key)
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
