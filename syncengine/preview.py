@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from syncengine.connectors.base import Connector, Reader, ReadRequest
 from syncengine.counterparts import slot_path
@@ -13,11 +14,27 @@ from syncengine.mapping.compiled import BoundLeg, CompiledLeg, Resolved, Row
 from syncengine.mapping.types import equal
 
 
+class Rule(StrEnum):
+    """How a column gets its value."""
+
+    COMPANY = "company"
+    CONSTANT = "constant"
+    DEFAULT = "default"
+    VALUE_MAP = "value map"
+    LOOKUP = "lookup"
+    CONVERSION = "conversion"
+    COPY = "copy"
+
+
 @dataclass(frozen=True, slots=True)
 class PreviewColumn:
-    """A column the leg writes: what it would become, and what it is now."""
+    """A column the leg writes: where its value comes from and by which rule, what it
+    would become, and what it is now. `source` is None for constants."""
 
     column: str
+    source: str | None
+    value: str | None
+    rule: Rule
     result: str | None
     present: str | None
     differs: bool
@@ -26,7 +43,7 @@ class PreviewColumn:
 @dataclass(frozen=True, slots=True)
 class PreviewRecord:
     """One source record. `target` is None when the other side has no such record;
-    with an `error` there is no result, and `error_column` names the culprit."""
+    with an `error` no column has a result, and `error_column` names the culprit."""
 
     key: Row
     source: dict[str, str | None]
@@ -101,23 +118,29 @@ def _record(
         return PreviewRecord(
             key=tuple(source.get(path) for path in leg.source_key),
             source=source,
+            columns=tuple(
+                _column(leg, index, source, None, None, False)
+                for index in range(len(leg.slots))
+            ),
             error_code=error.code,
             error=error.message,
             error_column=error.column,
         )
     present = _present(reader, leg, leg.key_of(mapped))
     columns = tuple(
-        PreviewColumn(
-            column=slot_path(slot),
-            result=value,
-            present=present[index] if present else None,
-            differs=present is None
+        _column(
+            leg,
+            index,
+            source,
+            value,
+            present[index] if present else None,
+            present is None
             or (
                 index not in leg.constants
-                and not equal(slot.type, value, present[index])
+                and not equal(leg.slots[index].type, value, present[index])
             ),
         )
-        for index, (slot, value) in enumerate(zip(leg.slots, mapped, strict=True))
+        for index, value in enumerate(mapped)
     )
     return PreviewRecord(
         key=key,
@@ -130,6 +153,47 @@ def _record(
         columns=columns,
         differences=tuple(c.column for c in columns if c.differs),
     )
+
+
+def _column(
+    leg: CompiledLeg,
+    index: int,
+    source: Mapping[str, str | None],
+    result: str | None,
+    present: str | None,
+    differs: bool,
+) -> PreviewColumn:
+    path, rule = _origin(leg, index)
+    value = None if path is None else source.get(path)
+    if value is None and rule is not Rule.CONSTANT and result is not None:
+        rule = Rule.DEFAULT
+    column = slot_path(leg.slots[index])
+    return PreviewColumn(column, path, value, rule, result, present, differs)
+
+
+def _origin(leg: CompiledLeg, index: int) -> tuple[str | None, Rule]:
+    """The source path of a slot and the rule that carries its values."""
+    slot = leg.slots[index]
+    if index == leg.company and leg.source_company is not None:
+        return leg.source_company.path, Rule.COMPANY
+    if index in leg.constants:
+        return None, Rule.CONSTANT
+    direction = leg.direction
+    for line in leg.table_map.columns:
+        path, written = line.on(direction.source), line.on(direction.target)
+        if path is None or written is None or not line.type.flows(direction):
+            continue
+        if written.casefold() == slot_path(slot).casefold():
+            spelled = {known.casefold(): known for known in leg.source_paths}
+            path = spelled.get(path.casefold(), path)
+            if line.values is not None:
+                return path, Rule.VALUE_MAP
+            if slot.lookup is not None or "." in path:
+                return path, Rule.LOOKUP
+            column = leg.source.column(path)
+            same = column is not None and column.type == slot.type
+            return path, Rule.COPY if same else Rule.CONVERSION
+    return slot.source, Rule.COPY
 
 
 def _present(reader: Reader, leg: CompiledLeg, key: Row) -> Row | None:

@@ -178,7 +178,20 @@ def _preview_row(record: PreviewRecord) -> dict[str, Any]:
     return {
         "key": list(record.key),
         "source": record.source,
-        "result": {column.column: column.result for column in record.columns} or None,
+        "result": None
+        if record.error_code
+        else {column.column: column.result for column in record.columns},
+        "columns": [
+            {
+                "column": column.column,
+                "source": column.source,
+                "value": column.value,
+                "rule": column.rule.value,
+                "result": column.result,
+                "present": column.present,
+            }
+            for column in record.columns
+        ],
         "target": record.target,
         "differences": list(record.differences),
         "error": error,

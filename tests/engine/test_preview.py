@@ -1,0 +1,89 @@
+"""What a map would do with present records, column by column."""
+
+from __future__ import annotations
+
+import pytest
+
+from syncengine.mapping.model import Direction
+from syncengine.preview import PreviewRecord, Rule, preview
+from tests.engine.pair import CUSTOMERS_MAP, Pair
+
+FORWARD = Direction.FINOPS_TO_DATAVERSE
+BACKWARD = Direction.DATAVERSE_TO_FINOPS
+
+
+def shown(
+    pair: Pair, direction: Direction, key: str | None = None, limit: int = 5
+) -> list[PreviewRecord]:
+    connectors = pair.connectors
+    return preview(
+        connectors[direction.source],
+        connectors[direction.target],
+        pair.leg(CUSTOMERS_MAP, direction),
+        key=key,
+        limit=limit,
+    )
+
+
+def test_every_column_shows_its_source_its_rule_and_its_result(pair: Pair) -> None:
+    pair.add_groups("10")
+    pair.add_customer("C1", customergroupid="10", onholdstatus="All", creditlimit=5)
+    (record,) = shown(pair, FORWARD)
+    assert record.key == ("usmf", "C1")
+    assert record.target is None
+    assert [
+        (c.column, c.source, c.value, c.rule, c.result) for c in record.columns
+    ] == [
+        ("msdyn_company.cdm_companycode", "dataareaid", "usmf", Rule.COMPANY, "USMF"),
+        ("accountnumber", "customeraccount", "C1", Rule.COPY, "C1"),
+        ("name", "organizationname", "Name of C1", Rule.CONVERSION, "Name of C1"),
+        (
+            "msdyn_customergroupid.msdyn_groupid",
+            "customergroupid",
+            "10",
+            Rule.LOOKUP,
+            "10",
+        ),
+        ("msdyn_onholdstatus", "onholdstatus", "All", Rule.VALUE_MAP, "2"),
+        ("creditlimit", "creditlimit", "5.000000", Rule.CONVERSION, "5.0000"),
+        ("customertypecode", None, None, Rule.CONSTANT, "3"),
+    ]
+
+
+def test_what_the_target_holds_is_set_beside(pair: Pair) -> None:
+    pair.add_customer("C1", organizationname="Ours")
+    pair.add_account("C1", name="Theirs")
+    (record,) = shown(pair, FORWARD, "usmf / C1")
+    assert record.differences == ("name",)
+    assert record.target is not None
+    assert record.target["name"] == "Theirs"
+    (back,) = shown(pair, BACKWARD, "C1")
+    assert back.target is not None
+    assert back.target["organizationname"] == "Ours"
+
+
+def test_a_record_that_fails_says_why_and_writes_nothing(pair: Pair) -> None:
+    pair.add_customer("C1", onholdstatus="Perhaps")
+    (record,) = shown(pair, FORWARD)
+    assert (record.error_code, record.error_column) == (
+        "value_not_in_map",
+        "msdyn_onholdstatus",
+    )
+    assert all(column.result is None for column in record.columns)
+    assert {c.column: c.value for c in record.columns}[
+        "msdyn_onholdstatus"
+    ] == "Perhaps"
+    assert pair.accounts() == {}
+
+
+@pytest.mark.parametrize("key", ["C9", "zzzz / C1", "usmf / C1 / more", "C2"])
+def test_a_key_that_is_not_in_scope_shows_nothing(pair: Pair, key: str) -> None:
+    pair.add_customer("C1")
+    pair.add_customer("C2", partytype="Person")
+    assert shown(pair, FORWARD, key) == []
+
+
+def test_only_some_records_are_shown(pair: Pair) -> None:
+    for number in range(9):
+        pair.add_customer(f"C{number}")
+    assert len(shown(pair, FORWARD, limit=3)) == 3
