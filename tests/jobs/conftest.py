@@ -1,0 +1,43 @@
+"""One portal with a real worker and beat for all tests of this directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.jobs.pair import Pair
+from tests.jobs.portal import Portal
+from tests.servers import PostgresServer, RedisServer
+
+
+@pytest.fixture(scope="session")
+def shared_portal(postgres: PostgresServer, valkey: RedisServer) -> Iterator[Portal]:
+    made = Portal(postgres, valkey)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def portal(shared_portal: Portal) -> Portal:
+    """The portal with its worker running, whatever earlier tests did to it."""
+    shared_portal.start()
+    return shared_portal
+
+
+@pytest.fixture
+def make_pair(portal: Portal) -> Iterator[Callable[..., Pair]]:
+    """Makes pairs of linked databases that are gone after the test."""
+    made: list[Pair] = []
+
+    def make(*, sample: bool = False, apply: bool = True) -> Pair:
+        pair = Pair(portal, sample=sample)
+        made.append(pair)
+        if apply:
+            pair.apply()
+        return pair
+
+    yield make
+    portal.start()
+    for pair in made:
+        pair.close()
