@@ -23,3 +23,11 @@ def unacknowledged(
         heartbeat_at__gte=(now or timezone.now()) - ALIVE_WITHIN,
         acknowledged_revision__lt=F("connection_set__revision"),
     )
+
+
+def heard_within(connection_set_ids: Sequence[int], seconds: float) -> bool:
+    """Whether any stream of these sets has reported lately."""
+    since = timezone.now() - timedelta(seconds=seconds)
+    return Stream.objects.filter(
+        connection_set__in=connection_set_ids, heartbeat_at__gte=since
+    ).exists()

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Sum
 
-from portal.environments.queries import unacknowledged
+from portal.environments.queries import heard_within, unacknowledged
 from portal.management.results import Add, Console, Result, table
 from portal.maps import queries, services
 from portal.maps.models import MapState, TableMap
@@ -23,6 +23,7 @@ from syncengine.mapping.model import Side
 
 ACKNOWLEDGE_SECONDS = 5.0
 POLL_SECONDS = 0.1
+HINT_SECONDS = 15.0
 SIDES = [side.value for side in Side]
 COUNTS = ("exported", "inserted", "updated", "unchanged", "failed")
 
@@ -112,11 +113,12 @@ def _wait(
 ) -> Result:
     ids = [table_map.pk for table_map in maps]
     on_the_way = (MapState.INITIALIZING, MapState.RESUMING)
+    progress = _Progress(console)
     while True:
         present = list(TableMap.objects.filter(pk__in=ids).select_related(None))
         waiting = [m for m in present if m.state in on_the_way]
         runs = _runs(ids, result.correlation_id)
-        console.progress(_progress(present, runs))
+        progress.tell(present, runs)
         if not waiting and not any(r["state"] in ACTIVE_RUN_STATES for r in runs):
             break
         time.sleep(POLL_SECONDS)
@@ -177,16 +179,34 @@ def _runs(map_ids: Sequence[int], correlation_id: str) -> list[dict[str, Any]]:
     ]
 
 
-def _progress(maps: Sequence[TableMap], runs: Sequence[dict[str, Any]]) -> str:
-    by_map = {run["map_id"]: run for run in runs}
-    parts = []
-    for table_map in maps:
-        part = f"{table_map.name}: {table_map.get_state_display()}"
-        found = by_map.get(table_map.pk)
-        if found is not None and table_map.state == MapState.INITIALIZING:
-            part += f" ({found['state']}, {found['exported']}/{found['planned']} rows)"
-        parts.append(part)
-    return "; ".join(parts)
+class _Progress:
+    """Tells, map by map, what changed since it last told; and that nobody works."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told: dict[int, str] = {}
+        self._silent_since = time.monotonic()
+
+    def tell(self, maps: Sequence[TableMap], runs: Sequence[dict[str, Any]]) -> None:
+        """Say what is new."""
+        by_map = {run["map_id"]: run for run in runs}
+        for table_map in maps:
+            line = f"{table_map.name}: {table_map.get_state_display()}"
+            found = by_map.get(table_map.pk)
+            if found is not None and table_map.state == MapState.INITIALIZING:
+                line += f" ({found['state']}"
+                line += f", {found['exported']} of {found['planned']} rows)"
+            if self._told.get(table_map.pk) != line:
+                self._told[table_map.pk] = line
+                self._silent_since = time.monotonic()
+                self._console.progress(line)
+        if time.monotonic() - self._silent_since > HINT_SECONDS and not (
+            heard_within([m.connection_set_id for m in maps], HINT_SECONDS)
+        ):
+            self._console.progress(
+                "No worker has been heard of: make sure that a worker and beat are "
+                "running. Still waiting."
+            )
 
 
 def _await_streams(maps: Sequence[TableMap]) -> None:
