@@ -90,6 +90,12 @@ class Report:
     settings: str
     results: list[Result] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    load_before: float = field(default_factory=lambda: os.getloadavg()[0])
+
+    @property
+    def busy(self) -> bool:
+        """Whether the machine already had work for its cores when the run began."""
+        return self.load_before > (os.cpu_count() or 1) / 2
 
     @property
     def failed(self) -> bool:
@@ -104,6 +110,15 @@ class Report:
             f"Measured {now:%Y-%m-%d %H:%M} UTC on {os.cpu_count()} cores, "
             f"{platform.machine()}, Python {platform.python_version()}, {self.server}; "
             f"{self.settings}.",
+            *(
+                [
+                    "",
+                    f"**The machine was busy** (load average {self.load_before:.1f} "
+                    "before the run): these numbers say little, measure again.",
+                ]
+                if self.busy
+                else []
+            ),
             "",
             "| What | Engine | Reference | Ratio | Budget | Half | Verdict |",
             "|---|---:|---:|---:|---|---|---|",

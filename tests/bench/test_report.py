@@ -64,3 +64,8 @@ def test_a_percentile_is_a_measured_value() -> None:
     assert percentile(values, 0.5) == 51
     assert percentile(values, 0.99) == 100
     assert percentile([7.0], 0.99) == 7
+
+
+def test_a_busy_machine_is_named() -> None:
+    assert "busy" in Report("server", "settings", load_before=99.0).markdown()
+    assert "busy" not in Report("server", "settings", load_before=0.0).markdown()
