@@ -50,13 +50,19 @@ class Worker:
         ]
         with self._output.open("ab") as to:
             self._process = subprocess.Popen(
-                line, cwd=ROOT, env=environ, stdout=to, stderr=subprocess.STDOUT
+                ["setpriv", "--pdeathsig", "KILL", *line],
+                cwd=ROOT,
+                env=environ,
+                stdout=to,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     def kill(self) -> None:
-        """End it as a power failure would, with its pool processes."""
+        """End it as a power failure would, with its pool processes and its beat."""
         if self._process is not None:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 
