@@ -21,7 +21,7 @@ from syncengine.connectors.postgres.copying import copy_in
 from syncengine.connectors.postgres.errors import translate_error
 from syncengine.connectors.postgres.merging import LoadStatements
 from syncengine.connectors.postgres.names import MARK_PREFIX
-from syncengine.connectors.postgres.references import References
+from syncengine.connectors.postgres.references import References, Resolution
 from syncengine.connectors.postgres.statements import LegStatements
 from syncengine.errors import SetupError
 from syncengine.mapping.compiled import CompiledLeg, Row
@@ -93,16 +93,22 @@ class _Load:
         self._insert_only = insert_only
         self._references = References(connection, statements, leg)
         self._failed: dict[Record, Outcome] = {}
+        self._resolved = False
         self.result = LoadResult()
 
     def run(self, rows: Sequence[Row]) -> None:
         """Load the rows; rows that turn out to depend on a refused one are undone
         with the whole attempt, and the others loaded again without them."""
         whole = self._has_whole_keys(rows)
-        if whole and not self._references.needed and self._copied(rows):
+        values = self._references.replaced(rows) if whole else None
+        if values is not None and self._copied(values):
             self.result = LoadResult(inserted=len(rows))
             return
-        records = [Record(row, row) for row in rows] if whole else self._screened(rows)
+        self._resolved = values is not None
+        if whole:
+            records = list(map(Record, rows, values or rows))
+        else:
+            records = self._screened(rows)
         before = list(self.result.failures)
         while True:
             self._failed = {}
@@ -159,10 +165,13 @@ class _Load:
         self, records: Sequence[Record], written: _Written
     ) -> dict[Record, Outcome]:
         """Write all records; those that must be undone again, with the reason."""
-        found = self._references.resolve(records)
+        if self._resolved:
+            found = Resolution(ready=list(records))
+        else:
+            found = self._references.resolve(records)
         self._failed.update(found.failed)
         first = found.ready + found.later
-        self._write(first, written)
+        self._write(first, written, new=not self._resolved)
         waiting = found.blocked
         while waiting:
             again = self._references.resolve(waiting)
@@ -170,7 +179,7 @@ class _Load:
                 missing = self._references.unresolved(waiting)
                 self._failed.update(missing)
                 break
-            self._write(again.ready, written)
+            self._write(again.ready, written, new=True)
             waiting = again.blocked
         return self._complete(found.later)
 
@@ -185,15 +194,16 @@ class _Load:
         )
         if not lost:
             known = set(self._failed)
-            self._write(found.ready, _Written())
+            self._write(found.ready, _Written(), new=False)
             for record in set(self._failed) - known:
                 lost[record] = self._failed.pop(record)
         return lost
 
-    def _write(self, records: list[Record], written: _Written) -> None:
+    def _write(self, records: list[Record], written: _Written, *, new: bool) -> None:
+        """Write what can be written; `new` when the records may be new."""
         if not records:
             return
-        if self._copied([record.values for record in records]):
+        if new and self._copied([record.values for record in records]):
             written.inserted += len(records)
             return
         refused = self._halve(records, written)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 AMBIGUOUS = "\0ambiguous"
 
-Scoped = dict[str | None, dict[str, str]]
-"""References by company as written (None where the lookup has no company), by key."""
+Wanted = tuple[str | None, str | None]
+"""A natural key and the company as written (None where the lookup has none)."""
 
 
 @dataclass
@@ -62,13 +62,43 @@ class References:
         """True when the leg has any lookup."""
         return self._company is not None or bool(self._lookups)
 
+    def replaced(self, rows: Sequence[Row]) -> Sequence[Row] | None:
+        """The rows with references in place of natural keys, column by column; None
+        when any of them finds nothing: `resolve` then tells which and why."""
+        if not self.needed or not rows:
+            return rows
+        columns: list[Sequence[str | None]] = list(zip(*rows, strict=True))
+        companies: Sequence[str | None] = [None] * len(rows)
+        if self._leg.company is not None:
+            companies = columns[self._leg.company]
+            if self._company is not None:
+                self._learn_companies(set(companies))
+                companies = [self._companies.get(code or "") for code in companies]
+                if None in companies:
+                    return None
+                columns[self._leg.company] = companies
+        nowhere: Sequence[str | None] = [None] * len(rows)
+        for index, lookup in self._lookups:
+            scopes = companies if self._scoped(lookup) else nowhere
+            asked = list(zip(columns[index], scopes, strict=True))
+            wanted = set(asked)
+            found: dict[Wanted, str | None] = {**self._find(lookup, wanted)}
+            found.update({pair: None for pair in wanted if pair[0] is None})
+            if len(found) < len(wanted) or AMBIGUOUS in found.values():
+                return None
+            columns[index] = [found[pair] for pair in asked]
+        return list(zip(*columns, strict=True))
+
     def resolve(self, records: Sequence[Record]) -> Resolution:
         """Look all natural keys up and put the references into the records."""
         if not self.needed:
             return Resolution(ready=list(records))
-        self._learn_companies(records)
+        if self._leg.company is not None and self._company is not None:
+            company = self._leg.company
+            self._learn_companies({record.row[company] for record in records})
         found = {
-            index: self._find(index, lookup, records) for index, lookup in self._lookups
+            index: self._find(lookup, self._wanted(index, lookup, records))
+            for index, lookup in self._lookups
         }
         inside = {
             index: self._keys_inside(lookup, records)
@@ -97,8 +127,8 @@ class References:
     def _place(
         self,
         record: Record,
-        found: dict[int, Scoped],
-        inside: dict[int, set[tuple[str | None, str | None]]],
+        found: dict[int, dict[Wanted, str]],
+        inside: dict[int, set[Wanted]],
         resolution: Resolution,
     ) -> None:
         row = record.row
@@ -116,7 +146,7 @@ class References:
             if key is None:
                 continue
             scope = company if self._scoped(lookup) else None
-            reference = found[index].get(scope, {}).get(key)
+            reference = found[index].get((key, scope))
             if reference is None and (key, scope) in inside.get(index, ()):
                 nullable = self._leg.slots[index].nullable
                 wait = wait or nullable
@@ -145,54 +175,51 @@ class References:
             return code
         return self._companies.get(code)
 
-    def _learn_companies(self, records: Sequence[Record]) -> None:
-        index, lookup = self._leg.company, self._company
-        if index is None or lookup is None:
-            return
-        wanted = {code for r in records if (code := r.row[index]) is not None}
-        codes = sorted(wanted - self._companies.keys())
-        if codes:
+    def _learn_companies(self, codes: set[str | None]) -> None:
+        lookup = self._company
+        wanted = sorted({code for code in codes if code} - self._companies.keys())
+        if lookup is not None and wanted:
             query = self._statements.resolve(lookup)
-            rows = self._connection.execute(query, [array_literal(codes)]).fetchall()
+            rows = self._connection.execute(query, [array_literal(wanted)]).fetchall()
             for number, reference in rows:
-                self._companies[codes[int(number) - 1]] = reference
+                self._companies[wanted[int(number) - 1]] = reference
 
-    def _find(self, index: int, lookup: Lookup, records: Sequence[Record]) -> Scoped:
-        scoped = self._scoped(lookup)
-        pairs = {
-            (key, self._written_company(record.row) if scoped else None)
-            for record in records
-            if (key := record.row[index]) is not None
-        }
-        wanted = [pair for pair in pairs if not scoped or pair[1] is not None]
-        found: Scoped = {}
-        if not wanted:
-            return found
-        arrays = [array_literal([key for key, _ in wanted])]
-        if scoped:
-            arrays.append(array_literal([company for _, company in wanted]))
-        query = self._statements.resolve(lookup)
-        answer = self._connection.execute(query, arrays, prepare=False)
-        for number, reference in answer.fetchall():
-            key, company = wanted[int(number) - 1]
-            references = found.setdefault(company, {})
-            if references.setdefault(key, reference) != reference:
-                references[key] = AMBIGUOUS
-        return found
-
-    def _keys_inside(
-        self, lookup: Lookup, records: Sequence[Record]
-    ) -> set[tuple[str | None, str | None]]:
-        """Natural keys that the set itself brings, with their company."""
-        columns = [slot.column for slot in self._leg.slots]
-        if lookup.key not in columns:
-            return set()
-        index = columns.index(lookup.key)
+    def _wanted(
+        self, index: int, lookup: Lookup, records: Sequence[Record]
+    ) -> set[Wanted]:
         scoped = self._scoped(lookup)
         return {
             (record.row[index], self._written_company(record.row) if scoped else None)
             for record in records
         }
+
+    def _find(self, lookup: Lookup, wanted: set[Wanted]) -> dict[Wanted, str]:
+        scoped = self._scoped(lookup)
+        asked = [
+            pair
+            for pair in wanted
+            if pair[0] is not None and not (scoped and pair[1] is None)
+        ]
+        found: dict[Wanted, str] = {}
+        if not asked:
+            return found
+        arrays = [array_literal([key for key, _ in asked])]
+        if scoped:
+            arrays.append(array_literal([company for _, company in asked]))
+        query = self._statements.resolve(lookup)
+        answer = self._connection.execute(query, arrays, prepare=False)
+        for number, reference in answer.fetchall():
+            pair = asked[int(number) - 1]
+            if found.setdefault(pair, reference) != reference:
+                found[pair] = AMBIGUOUS
+        return found
+
+    def _keys_inside(self, lookup: Lookup, records: Sequence[Record]) -> set[Wanted]:
+        """Natural keys that the set itself brings, with their company."""
+        columns = [slot.column for slot in self._leg.slots]
+        if lookup.key not in columns:
+            return set()
+        return self._wanted(columns.index(lookup.key), lookup, records)
 
     def _failure(self, row: Row, index: int, *, many: bool = False) -> Outcome:
         slot = self._leg.slots[index]
