@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 
 from syncengine.conflicts import Settler
 from syncengine.connectors.base import (
-    ChangeStream,
     Connector,
     Reader,
     Transaction,
@@ -27,6 +26,7 @@ from syncengine.live.capture import Capture
 from syncengine.live.configuring import Configuration, Configurator
 from syncengine.live.draining import Drainer
 from syncengine.live.legs import LookupCache
+from syncengine.live.receiving import Receiver
 from syncengine.live.retrying import Retrier
 from syncengine.live.revived import Revived
 from syncengine.live.routing import Router
@@ -151,8 +151,12 @@ class _Session:
         self._settler = Settler(
             source_writer, _closing(stack, target.writer(link)), journal
         )
-        self._stream: ChangeStream = source.open_stream(link, self.position or None)
-        stack.callback(self._stream.close)
+        self._receiver = Receiver(
+            source.open_stream(link, self.position or None),
+            settings.batch_changes,
+            settings.batch_bytes,
+        )
+        stack.callback(self._receiver.close)
         self._cache = LookupCache()
         self._configurator = Configurator(source, target, journal, self._cache)
         self._router = Router(self._reader, self._cache)
@@ -178,17 +182,14 @@ class _Session:
 
     def run(self, stop: Stop) -> None:
         """Work until told to stop. Raises OutageError and the like."""
-        settings = self._settings
         while not stop():
             self._configure()
-            transactions = self._stream.receive(
-                settings.batch_changes, settings.batch_bytes, self._waiting_time()
-            )
+            transactions = self._receiver.take(self._waiting_time())
             if transactions:
                 self._process(transactions, stop)
             else:
                 self._lag_seconds = 0.0
-            self._stream.confirm(self._stream.seen_position)
+            self._receiver.confirm(self._receiver.seen_position)
             self._between(stop)
             self._report()
         self._report(always=True)
@@ -216,7 +217,7 @@ class _Session:
             code, _, message = leg.problem.partition(": ")
             self._control.schema_broken(leg.configuration, code, message)
         self._control.acknowledge(
-            self._configuration.revision, self._stream.seen_position
+            self._configuration.revision, self._receiver.seen_position
         )
 
     # -- transactions ---------------------------------------------------------------
@@ -233,7 +234,7 @@ class _Session:
                 if stop():
                     raise
                 self._report_outage(error, pending)
-                self._wait_out(delay, stop)
+                _pause(delay, stop)
                 delay = min(delay * 2, self._settings.longest_delay)
             stored = self._stored_position()
             if stored is not None:
@@ -268,12 +269,6 @@ class _Session:
         except (OutageError, TransientError):
             return None
 
-    def _wait_out(self, seconds: float, stop: Stop) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not stop():
-            self._stream.keepalive()
-            time.sleep(min(0.05, seconds))  # a back-off, not a wait for a result
-
     def _report_outage(
         self, error: EngineError, pending: Sequence[Transaction]
     ) -> None:
@@ -293,8 +288,8 @@ class _Session:
     def _between(self, stop: Stop) -> None:
         for leg in self._drainer.due(self._configuration):
             after = leg.configuration.drain_after
-            if after > self._stream.seen_position:
-                self._stream.keepalive(ask=True)
+            if after > self._receiver.seen_position:
+                self._receiver.ask()
             elif self._drainer.drain(leg):
                 self._reconfigure()
                 return
@@ -329,7 +324,7 @@ class _Session:
         self._journal.report(
             StreamReport(
                 state="running",
-                position=self._stream.seen_position,
+                position=self._receiver.seen_position,
                 lag_seconds=self._lag_seconds,
                 lag_bytes=self._lag_bytes,
                 written=written,

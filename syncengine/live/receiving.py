@@ -1,0 +1,129 @@
+"""Receives ahead: decodes the source's changes while the target is being written.
+
+The thread also answers the source's keepalives, however long a batch takes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from syncengine.connectors.base import ChangeStream, Transaction
+from syncengine.errors import EngineError
+
+PORTION_CHANGES = 500
+WAIT_SECONDS = 0.05
+
+
+class Receiver:
+    """A change stream read by a thread of its own; used by one other thread.
+
+    At most `max_changes` and `max_bytes` wait to be taken, and one portion more.
+    """
+
+    def __init__(self, stream: ChangeStream, max_changes: int, max_bytes: int) -> None:
+        self._stream = stream
+        self._max_changes = max_changes
+        self._max_bytes = max_bytes
+        self._waiting: deque[Transaction] = deque()
+        self._changes = 0
+        self._bytes = 0
+        self._received = stream.seen_position
+        self._seen = self._received
+        self._confirm = ""
+        self._ask = False
+        self._failure: BaseException | None = None
+        self._stopping = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(
+            target=self._run, name="dualwrite receiver", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def seen_position(self) -> str:
+        """Everything up to here has been taken, or was not for us."""
+        return self._seen
+
+    def take(self, timeout_seconds: float) -> list[Transaction]:
+        """Whole transactions waiting, up to the limits; waits for the first.
+
+        Raises what the stream raised (OutageError), once nothing waits any more.
+        """
+        with self._changed:
+            if not self._waiting and self._failure is None:
+                self._changed.wait(timeout_seconds)
+            taken: list[Transaction] = []
+            changes = size = 0
+            while self._waiting and changes < self._max_changes:
+                one = self._waiting.popleft()
+                changes += len(one.changes)
+                size += one.size
+                taken.append(one)
+                if size >= self._max_bytes:
+                    break
+            self._changes -= changes
+            self._bytes -= size
+            if self._waiting:
+                self._seen = taken[-1].position
+            else:
+                self._seen = self._received
+            if not taken and self._failure is not None:
+                raise self._failure
+            self._changed.notify_all()
+        return taken
+
+    def confirm(self, position: str) -> None:
+        """Everything up to `position` is safe; told to the source a little later."""
+        self._confirm = position
+
+    def ask(self) -> None:
+        """Have the source tell its newest position soon."""
+        self._ask = True
+
+    def close(self) -> None:
+        """End the thread and the stream."""
+        self._stopping = True
+        with self._changed:
+            self._changed.notify_all()
+        self._thread.join()
+        self._stream.close()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._answer()
+                if not self._full():
+                    self._receive()
+        except EngineError as error:
+            self._failure = error
+        except BaseException as error:
+            self._failure = error
+            raise
+        finally:
+            with self._changed:
+                self._changed.notify_all()
+
+    def _answer(self) -> None:
+        if self._confirm:
+            self._stream.confirm(self._confirm)
+        self._stream.keepalive(ask=self._ask)
+        self._ask = False
+
+    def _full(self) -> bool:
+        """Wait a moment where enough is waiting already."""
+        with self._changed:
+            if self._changes < self._max_changes and self._bytes < self._max_bytes:
+                return False
+            self._changed.wait(WAIT_SECONDS)
+            return True
+
+    def _receive(self) -> None:
+        received = self._stream.receive(PORTION_CHANGES, self._max_bytes, WAIT_SECONDS)
+        with self._changed:
+            self._waiting.extend(received)
+            self._changes += sum(len(one.changes) for one in received)
+            self._bytes += sum(one.size for one in received)
+            self._received = self._stream.seen_position
+            if received:
+                self._changed.notify_all()
