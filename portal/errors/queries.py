@@ -15,6 +15,9 @@ from portal.maps.models import DirectionChoices, TableMap
 WAITING = "waiting"
 """The filter for errors that are open or being retried; the default."""
 
+CODES_FROM = 2000
+"""The filter offers the codes of so many newest errors."""
+
 
 @dataclass(frozen=True)
 class ErrorFilter:
@@ -110,16 +113,18 @@ def errors_by_id(ids: Iterable[int]) -> QuerySet[SyncError]:
 
 
 def choices(filters: ErrorFilter) -> dict[str, Any]:
-    """What the filter offers: maps and the codes that occur."""
-    codes = SyncError.objects.order_by("code").values_list("code", flat=True)
+    """What the filter offers: maps and the codes that occurred lately."""
+    newest = SyncError.objects.order_by("-id")
+    maps: list[tuple[int, str]] = []
     if filters.fixed_map:
-        codes = codes.filter(table_map=filters.map_id)
-        maps: list[tuple[int, str]] = []
+        newest = newest.filter(table_map=filters.map_id)
     else:
         maps = list(TableMap.objects.order_by("name").values_list("pk", "name"))
+    codes = set(newest.values_list("code", flat=True)[:CODES_FROM])
+    codes |= {filters.code} - {""}
     return {
         "maps": maps,
-        "codes": list(codes.distinct()[:200]),
+        "codes": sorted(codes),
         "directions": [
             ("finops_to_dataverse", "FinOps to Dataverse"),
             ("dataverse_to_finops", "Dataverse to FinOps"),

@@ -16,7 +16,7 @@ from portal.errors import queries as error_queries
 from portal.maps.models import MapState
 from portal.maps.states import Action, refusal
 from portal.overview import map_tabs, queries
-from portal.overview.queries import MapStatus, SetStatus
+from portal.overview.status import MapStatus, SetStatus, verdict
 from portal.pages import chosen_ids, is_partial, keyset_page, page, staff_page
 
 RUNS_A_PAGE = 10
@@ -45,7 +45,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     return page(
         request,
         "portal/dashboard.html",
-        {"sets": sets, "verdict": queries.verdict(sets), "shape": _shape(sets)},
+        {"sets": sets, "verdict": verdict(sets), "shape": _shape(sets)},
         title="Dashboard",
     )
 
@@ -60,7 +60,7 @@ def dashboard_live(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "portal/_dashboard_live.html",
-        {"sets": sets, "verdict": queries.verdict(sets)},
+        {"sets": sets, "verdict": verdict(sets)},
     )
 
 

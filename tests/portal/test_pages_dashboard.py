@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from portal.maps.models import MapState, TableMap
 from portal.overview import queries
+from portal.overview.status import verdict
 from tests.factories import make_connection_set, make_map
 from tests.portal.page_rows import ago, make_error, make_queued, make_run, pulse
 
@@ -78,7 +79,7 @@ def test_a_stream_that_falls_silent_is_never_green() -> None:
     assert {stream.state for stream in one.streams} == {"silent"}
     assert all((stream.lag_seconds or 0) > 50 for stream in one.streams)
     assert one.state == "needs_you"
-    assert queries.verdict([one]).sentence == "2 streams need you"
+    assert verdict([one]).sentence == "2 streams need you"
 
 
 def test_a_stream_whose_map_just_started_is_given_time() -> None:
@@ -139,3 +140,21 @@ def test_the_number_of_queries_does_not_grow_with_maps(
         admin_client.get("/")
     with django_assert_num_queries(9):
         admin_client.get(reverse("dashboard_live"), {"shape": "0"})
+
+
+def test_counting_stops_at_the_limit(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from portal.overview import status
+    from portal.overview.templatetags import portal_pages
+
+    for module in (queries, status, portal_pages):
+        monkeypatch.setattr(module, "COUNT_LIMIT", 2)
+    table_map = make_map(state=MapState.PAUSED)
+    for number in range(1, 6):
+        make_error(table_map, key=f"usmf / C-{number}")
+        make_queued(table_map, number)
+    row = queries.map_status(table_map.pk)
+    assert row is not None
+    assert (row.open_errors, row.queued) == (3, 3)
+    assert "customers: 2+ open errors" in admin_client.get("/").content.decode()

@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from portal import labels
+from portal.pages import COUNT_LIMIT
 
 register = template.Library()
 
@@ -49,6 +50,12 @@ def icon(name: str) -> SafeString:
 def number(value: Any) -> str:
     """A whole number with thousands separators; a dash where there is none."""
     return "–" if value is None else f"{int(value):,}"  # noqa: RUF001
+
+
+@register.filter
+def counted(value: int) -> str:
+    """A count that was made no further than the limit."""
+    return f"{COUNT_LIMIT:,}+" if value > COUNT_LIMIT else f"{value:,}"
 
 
 @register.filter
