@@ -147,3 +147,18 @@ def test_busy_replication_connections_are_found(poor: Ground) -> None:
     found = by_code(poor.connector().check(LINK, []))
     sender.finish()
     assert "PG_SENDERS_LEFT" in found
+
+
+def test_a_slot_whose_log_is_gone_is_found() -> None:
+    server = PostgresServer.start(18, settings={"max_slot_wal_keep_size": "1MB"})
+    ground = Ground(server.create_database(), server)
+    ground.execute("CREATE TABLE groups (id int PRIMARY KEY)")
+    connector = ground.connector()
+    connector.install(LINK, ["groups"])
+    for _ in range(4):
+        ground.execute("INSERT INTO groups SELECT count(*) FROM groups")
+        ground.execute("SELECT pg_switch_wal()", "CHECKPOINT")
+    found = by_code(connector.check(LINK, ["groups"]))
+    assert found["PG_SLOT_LOST"].severity is Severity.ERROR
+    connector.uninstall(LINK)
+    server.stop()

@@ -19,10 +19,11 @@ from syncengine.connectors.postgres.catalog import read_schema
 from syncengine.connectors.postgres.check import check
 from syncengine.connectors.postgres.connection import PostgresConnection, connect
 from syncengine.connectors.postgres.errors import translated_setup
-from syncengine.connectors.postgres.install import install, plan_install, uninstall
+from syncengine.connectors.postgres.install import install, plan_install
 from syncengine.connectors.postgres.names import slot_name
 from syncengine.connectors.postgres.position import parse_position
 from syncengine.connectors.postgres.reader import PostgresReader
+from syncengine.connectors.postgres.uninstall import uninstall
 from syncengine.mapping.model import HealthFinding
 from syncengine.mapping.schema import EnvironmentSchema
 

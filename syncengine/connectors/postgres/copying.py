@@ -16,6 +16,8 @@ from syncengine.connectors.postgres.connection import PostgresConnection
 from syncengine.mapping.compiled import Row
 
 ROWS_PER_LIST = 5000
+ROWS_PER_WRITE = 1000
+"""Small enough that the server works on one part while the next is encoded."""
 
 _NULL = "\\N"
 _ESCAPES = {
@@ -135,8 +137,8 @@ def copy_in(
     """COPY rows into `table` (an identifier, with columns where needed)."""
     statement = sql.SQL("COPY {} FROM STDIN").format(table)
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for start in range(0, len(rows), ROWS_PER_LIST):
-            copy.write(encode(rows[start : start + ROWS_PER_LIST]))
+        for start in range(0, len(rows), ROWS_PER_WRITE):
+            copy.write(encode(rows[start : start + ROWS_PER_WRITE]))
 
 
 def encode(rows: Sequence[Row]) -> bytes:
