@@ -74,6 +74,22 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     )
 
 
+def locked_out(
+    request: HttpRequest,
+    original_response: HttpResponse | None = None,
+    credentials: dict[str, Any] | None = None,
+) -> HttpResponse:
+    """429: too many wrong passwords for this name from this address."""
+    return _problem(
+        request,
+        429,
+        "Too many wrong passwords",
+        "This name is locked for this address. Wait a quarter of an hour and try "
+        "again, or ask an administrator.",
+        "lock_clock",
+    )
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     """500: our fault. Works without the database too, since that may be the cause."""
     try:

@@ -204,3 +204,17 @@ def test_an_action_never_leads_to_another_site(admin_client: Client) -> None:
     )
     assert response["Location"] == reverse("map_list")
     assert TableMap.objects.get().state == "not_running"
+
+
+def test_too_many_wrong_passwords_lock_the_name_for_a_while(client: Client) -> None:
+    User.objects.create_user("anna", password="quite-a-long-one", is_staff=True)
+    wrong = {"username": "anna", "password": "guess"}
+    for _ in range(9):
+        response = client.post(reverse("login"), wrong)
+        assert response.status_code == 200
+        assert "correct username and password" in response.content.decode()
+    response = client.post(reverse("login"), wrong)
+    assert response.status_code == 429
+    assert "Too many wrong passwords" in response.content.decode()
+    right = {"username": "anna", "password": "quite-a-long-one"}
+    assert client.post(reverse("login"), right).status_code == 429
