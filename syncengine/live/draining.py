@@ -33,16 +33,21 @@ class Drainer:
         self._journal = journal
         self._control = control
 
-    def has_work(self, configuration: Configuration) -> bool:
-        """True while some leg is draining: do not wait for new changes then."""
-        return bool(self.due(configuration))
-
-    def due(self, configuration: Configuration) -> list[LiveLeg]:
-        """Legs that are draining and can be."""
+    def draining(self, configuration: Configuration) -> list[LiveLeg]:
+        """Legs that are to be drained and can be."""
         return [
             leg
             for leg in configuration.legs
             if leg.configuration.mode is LegMode.DRAIN and leg.compiled is not None
+        ]
+
+    def due(self, configuration: Configuration, seen: str) -> list[LiveLeg]:
+        """Those of them that may begin: the stream has received, up to `seen`, what
+        the initial copy may have read."""
+        return [
+            leg
+            for leg in self.draining(configuration)
+            if leg.configuration.drain_after <= seen
         ]
 
     def drain(self, leg: LiveLeg) -> bool:

@@ -25,7 +25,7 @@ from syncengine.live.applying import Applier, Tally
 from syncengine.live.capture import Capture
 from syncengine.live.configuring import Configuration, Configurator
 from syncengine.live.draining import Drainer
-from syncengine.live.legs import LookupCache
+from syncengine.live.legs import LiveLeg, LookupCache
 from syncengine.live.receiving import Receiver
 from syncengine.live.retrying import Retrier
 from syncengine.live.revived import Revived
@@ -194,10 +194,12 @@ class _Session:
             self._report()
         self._report(always=True)
 
+    def _due_legs(self) -> list[LiveLeg]:
+        return self._drainer.due(self._configuration, self._receiver.seen_position)
+
     def _waiting_time(self) -> float:
-        return (
-            0.0 if self._drainer.has_work(self._configuration) else self._settings.wait
-        )
+        """Do not wait for new changes while there are queued ones to replay."""
+        return 0.0 if self._due_legs() else self._settings.wait
 
     # -- configuration --------------------------------------------------------------
 
@@ -286,13 +288,13 @@ class _Session:
     # -- between batches ------------------------------------------------------------
 
     def _between(self, stop: Stop) -> None:
-        for leg in self._drainer.due(self._configuration):
-            after = leg.configuration.drain_after
-            if after > self._receiver.seen_position:
-                self._receiver.ask()
-            elif self._drainer.drain(leg):
+        due = self._due_legs()
+        for leg in due:
+            if self._drainer.drain(leg):
                 self._reconfigure()
                 return
+        if len(due) < len(self._drainer.draining(self._configuration)):
+            self._receiver.ask()
         if self._due.now("retry", self._settings.retry_every):
             self._retrier.run(self._configuration)
         if self._due.now("check", self._settings.check_every):

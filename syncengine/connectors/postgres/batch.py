@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from psycopg import Cursor
 from psycopg.rows import TupleRow
-from psycopg.sql import Composed
 
 from syncengine.connectors.base import (
     ColumnConflict,
@@ -77,7 +76,7 @@ class GroupWriter:
             return self._delete(group)
         return self._upsert(group)
 
-    def _send(self, query: Composed, arrays: Iterable[Sequence[str | None]]) -> _Sent:
+    def _send(self, query: bytes, arrays: Iterable[Sequence[str | None]]) -> _Sent:
         cursor = self._connection.cursor()
         parameters = [array_literal(values) for values in arrays]
         cursor.execute(query, parameters, prepare=True)

@@ -14,8 +14,9 @@ from syncengine.mapping.compiled import CompiledLeg, Lookup
 class LegStatements:
     """SQL for fetching, locking, inserting, updating and deleting target records.
 
-    All take arrays, one element per record. `casts` gives cast names of columns of
-    other tables by (table, column).
+    All take arrays, one element per record, and come as bytes: rendering an identifier
+    anew for each batch costs more than a small batch itself. `casts` gives cast names
+    of columns of other tables by (table, column).
     """
 
     def __init__(
@@ -37,7 +38,8 @@ class LegStatements:
         ]
         """Slots filled through a lookup; the company's has a cache of its own."""
         self.keyed_by_lookup = any(index in leg.key for index, _ in self.lookups)
-        self._updates: dict[tuple[int, ...], sql.Composed] = {}
+        self._updates: dict[tuple[int, ...], bytes] = {}
+        self._resolves: dict[Lookup, bytes] = {}
 
     def _arrays(self, indexes: Sequence[int]) -> sql.Composed:
         return sql.SQL(", ").join(
@@ -54,84 +56,102 @@ class LegStatements:
         )
 
     @cached_property
-    def fetch(self) -> sql.Composed:
+    def fetch(self) -> bytes:
         """Lock and read present records; rows start with the record's ordinal."""
         return self._locked("FOR NO KEY UPDATE OF t")
 
     @cached_property
-    def fetch_for_delete(self) -> sql.Composed:
+    def fetch_for_delete(self) -> bytes:
         """As `fetch`, with the lock a delete needs."""
         return self._locked("FOR UPDATE OF t")
 
-    def _locked(self, lock: str) -> sql.Composed:
+    def _locked(self, lock: str) -> bytes:
         key = self._leg.key
-        return sql.SQL(
-            "SELECT k.n, {columns} FROM unnest({arrays}) WITH ORDINALITY "
-            "AS k({names}, n) JOIN {table} t ON {match} {lock}"
-        ).format(
-            lock=sql.SQL(lock),
-            columns=sql.SQL(", ").join(sql.SQL("t.{}").format(c) for c in self.columns),
-            arrays=self._arrays(key),
-            names=self._names(key),
-            table=self.table,
-            match=self._match(),
+        return (
+            sql.SQL(
+                "SELECT k.n, {columns} FROM unnest({arrays}) WITH ORDINALITY "
+                "AS k({names}, n) JOIN {table} t ON {match} {lock}"
+            )
+            .format(
+                lock=sql.SQL(lock),
+                columns=sql.SQL(", ").join(
+                    sql.SQL("t.{}").format(c) for c in self.columns
+                ),
+                arrays=self._arrays(key),
+                names=self._names(key),
+                table=self.table,
+                match=self._match(),
+            )
+            .as_bytes(None)
         )
 
     @cached_property
-    def insert(self) -> sql.Composed:
+    def insert(self) -> bytes:
         """Insert whole mapped records."""
         every = range(len(self.columns))
-        return sql.SQL(
-            "INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays})"
-        ).format(
-            table=self.table,
-            columns=sql.SQL(", ").join(self.columns),
-            arrays=self._arrays(every),
+        return (
+            sql.SQL("INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays})")
+            .format(
+                table=self.table,
+                columns=sql.SQL(", ").join(self.columns),
+                arrays=self._arrays(every),
+            )
+            .as_bytes(None)
         )
 
-    def update(self, changed: tuple[int, ...]) -> sql.Composed:
+    def update(self, changed: tuple[int, ...]) -> bytes:
         """Write some columns; arrays are the key, then the changed columns."""
         found = self._updates.get(changed)
         if found is None:
-            key = self._leg.key
-            found = sql.SQL(
-                "UPDATE {table} t SET {sets} FROM unnest({arrays}) AS k({names}) "
-                "WHERE {match}"
-            ).format(
-                table=self.table,
-                sets=sql.SQL(", ").join(
-                    sql.SQL("{} = k.{}").format(
-                        self.columns[i], sql.Identifier(f"c{i}")
-                    )
-                    for i in changed
-                ),
-                arrays=self._arrays([*key, *changed]),
-                names=sql.SQL(", ").join(
-                    [
-                        self._names(key),
-                        *(sql.Identifier(f"c{i}") for i in changed),
-                    ]
-                ),
-                match=self._match(),
-            )
+            found = self._update(changed).as_bytes(None)
             self._updates[changed] = found
         return found
 
-    @cached_property
-    def delete(self) -> sql.Composed:
-        """Delete records by key."""
+    def _update(self, changed: tuple[int, ...]) -> sql.Composed:
         key = self._leg.key
+        written = [sql.Identifier(f"c{i}") for i in changed]
+        sets = [
+            sql.SQL("{} = k.{}").format(self.columns[i], name)
+            for i, name in zip(changed, written, strict=True)
+        ]
         return sql.SQL(
-            "DELETE FROM {table} t USING unnest({arrays}) AS k({names}) WHERE {match}"
+            "UPDATE {table} t SET {sets} FROM unnest({arrays}) AS k({names}) "
+            "WHERE {match}"
         ).format(
             table=self.table,
-            arrays=self._arrays(key),
-            names=self._names(key),
+            sets=sql.SQL(", ").join(sets),
+            arrays=self._arrays([*key, *changed]),
+            names=sql.SQL(", ").join([self._names(key), *written]),
             match=self._match(),
         )
 
-    def resolve(self, lookup: Lookup) -> sql.Composed:
+    @cached_property
+    def delete(self) -> bytes:
+        """Delete records by key."""
+        key = self._leg.key
+        return (
+            sql.SQL(
+                "DELETE FROM {table} t USING unnest({arrays}) AS k({names}) "
+                "WHERE {match}"
+            )
+            .format(
+                table=self.table,
+                arrays=self._arrays(key),
+                names=self._names(key),
+                match=self._match(),
+            )
+            .as_bytes(None)
+        )
+
+    def resolve(self, lookup: Lookup) -> bytes:
         """References of natural keys: arrays of keys and (if scoped) companies."""
+        found = self._resolves.get(lookup)
+        if found is None:
+            found = self._resolve(lookup).as_bytes(None)
+            self._resolves[lookup] = found
+        return found
+
+    def _resolve(self, lookup: Lookup) -> sql.Composed:
         key_cast = self._casts[lookup.table, lookup.key]
         arrays = [sql.SQL("%s::{}[]").format(sql.SQL(key_cast))]
         names = [sql.Identifier("v")]
