@@ -28,6 +28,7 @@ class Receiver:
         self._waiting: deque[Transaction] = deque()
         self._changes = 0
         self._bytes = 0
+        self._more = False
         self._received = stream.seen_position
         self._seen = self._received
         self._confirm = ""
@@ -46,13 +47,13 @@ class Receiver:
         return self._seen
 
     def take(self, timeout_seconds: float) -> list[Transaction]:
-        """Whole transactions waiting, up to the limits; waits for the first.
+        """Whole transactions waiting, up to the limits; waits for the first, and
+        while the source has more to tell: full batches cost least.
 
         Raises what the stream raised (OutageError), once nothing waits any more.
         """
         with self._changed:
-            if not self._waiting and self._failure is None:
-                self._changed.wait(timeout_seconds)
+            self._changed.wait_for(self._ready, timeout_seconds)
             taken: list[Transaction] = []
             changes = size = 0
             while self._waiting and changes < self._max_changes:
@@ -72,6 +73,14 @@ class Receiver:
                 raise self._failure
             self._changed.notify_all()
         return taken
+
+    def _ready(self) -> bool:
+        if self._failure is not None:
+            return True
+        return bool(self._waiting) and (not self._more or self._enough())
+
+    def _enough(self) -> bool:
+        return self._changes >= self._max_changes or self._bytes >= self._max_bytes
 
     def confirm(self, position: str) -> None:
         """Everything up to `position` is safe; told to the source a little later."""
@@ -113,7 +122,7 @@ class Receiver:
     def _full(self) -> bool:
         """Wait a moment where enough is waiting already."""
         with self._changed:
-            if self._changes < self._max_changes and self._bytes < self._max_bytes:
+            if not self._enough():
                 return False
             self._changed.wait(WAIT_SECONDS)
             return True
@@ -122,8 +131,10 @@ class Receiver:
         received = self._stream.receive(PORTION_CHANGES, self._max_bytes, WAIT_SECONDS)
         with self._changed:
             self._waiting.extend(received)
-            self._changes += sum(len(one.changes) for one in received)
+            changes = sum(len(one.changes) for one in received)
+            self._changes += changes
+            self._more = changes >= PORTION_CHANGES
             self._bytes += sum(one.size for one in received)
             self._received = self._stream.seen_position
-            if received:
+            if self._ready():
                 self._changed.notify_all()
