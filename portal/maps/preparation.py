@@ -38,8 +38,11 @@ def naming(environment_name: str) -> Iterator[None]:
     except EngineError as error:
         script = error.details.get("script")
         lines = script if isinstance(script, list | tuple) else [script]
+        message = error.message
+        if environment_name not in message:
+            message = f"{environment_name}: {message}"
         raise Refusal(
-            f"{environment_name}: {error.message}",
+            message,
             code=error.code,
             reasons=[str(line) for line in lines if line],
         ) from error
