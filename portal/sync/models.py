@@ -44,3 +44,17 @@ class QueuedChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key_text}"
+
+    @property
+    def changed_columns(self) -> list[str]:
+        """The columns an update changed; none for a row that came or went, and all
+        it brought where the row before is not known."""
+        if self.kind != "update":
+            return []
+        if self.old is None or self.new is None:
+            return list(self.columns)
+        return [
+            column
+            for column, old, new in zip(self.columns, self.old, self.new, strict=True)
+            if old != new
+        ]
