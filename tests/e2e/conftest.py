@@ -1,0 +1,142 @@
+"""A running portal for all browser tests, and Debian's Chromium to look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    BrowserType,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
+
+from tests.e2e.running import RunningPortal
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+WAIT_MILLISECONDS = 45_000
+
+
+@pytest.fixture(scope="session")
+def shared_portal() -> Iterator[RunningPortal]:
+    """One portal for all modules; its start takes longer than any test."""
+    started = RunningPortal()
+    try:
+        started.wait_until_up()
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture
+def portal(
+    shared_portal: RunningPortal, request: pytest.FixtureRequest
+) -> Iterator[RunningPortal]:
+    """The portal with everything running and nothing waiting, whatever earlier
+    tests did; its logs are shown with a failed test."""
+    shared_portal.settle()
+    yield shared_portal
+    result = getattr(request.node, "rep_call", None)
+    if result is not None and result.failed:
+        request.node.add_report_section("teardown", "logs", shared_portal.logs())
+        shared_portal.recover()
+
+
+@pytest.fixture(scope="session")
+def base_url(shared_portal: RunningPortal) -> str:
+    return shared_portal.address
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> Any:
+    return {
+        **browser_type_launch_args,
+        "executable_path": CHROMIUM,
+        "args": list(ARGUMENTS),
+    }
+
+
+# Playwright's event loop lives in this thread while it is open, and Django refuses
+# its ORM under one: so it is opened for a module and not for the whole session.
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    opened = sync_playwright().start()
+    yield opened
+    opened.stop()
+
+
+@pytest.fixture(scope="module")
+def browser_type(playwright: Playwright) -> BrowserType:
+    return playwright.chromium
+
+
+@pytest.fixture(scope="module")
+def browser(
+    browser_type: BrowserType, browser_type_launch_args: dict[str, Any]
+) -> Iterator[Browser]:
+    opened = browser_type.launch(**browser_type_launch_args)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def browser_context_args(base_url: str) -> dict[str, Any]:
+    return {"base_url": base_url, "viewport": {"width": 1280, "height": 900}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _patient_expectations() -> Iterator[None]:
+    """Machines may be busy; nothing here waits longer than it must."""
+    expect.set_options(timeout=WAIT_MILLISECONDS)
+    yield
+    expect.set_options(timeout=None)
+
+
+def sign_in(page: Page, password: str) -> None:
+    """Fill in and send the sign-in form of the page."""
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+
+
+@pytest.fixture(scope="module")
+def session_state(
+    browser: Browser, browser_context_args: dict[str, Any], shared_portal: RunningPortal
+) -> Any:
+    """The cookies of a signed-in administrator."""
+    context = browser.new_context(**browser_context_args)
+    page = context.new_page()
+    page.goto("/accounts/login/")
+    sign_in(page, shared_portal.password)
+    expect(page).to_have_url(f"{shared_portal.address}/")
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+@pytest.fixture
+def signed_in(
+    portal: RunningPortal,
+    new_context: Callable[..., BrowserContext],
+    session_state: Any,
+) -> Page:
+    """A page of a signed-in administrator, with the patience of the expectations."""
+    context = new_context(storage_state=session_state)
+    context.set_default_timeout(WAIT_MILLISECONDS)
+    return context.new_page()

@@ -1,0 +1,160 @@
+"""The whole portal as `make run` starts it: servers, web, workers, beat, samples."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from portal.embedded import launch
+from tests.servers import directory
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+OURS = ("DATABASE_URL", "REDIS_URL", "PORT", "DUALWRITE_PORT", "DUALWRITE_SAMPLE")
+START_SECONDS = 240.0
+SETTLE_SECONDS = 120.0
+STOP_SECONDS = 60.0
+
+UNSETTLED = """
+SELECT 'map ' || name || ' ' || state || ' ' || state_reason
+    FROM maps_tablemap WHERE state <> 'running' OR state_reason <> ''
+UNION ALL SELECT 'stream ' || source || ' ' || state || ' ' || message
+    FROM environments_stream WHERE state <> 'running'
+UNION ALL SELECT 'error ' || key_text || ' ' || message
+    FROM errors_syncerror WHERE state IN ('open', 'retrying')
+UNION ALL SELECT 'queued ' || key_text FROM sync_queuedchange
+"""
+
+
+class RunningPortal:
+    """A supervisor on a data directory of its own, with the sample companies."""
+
+    def __init__(self) -> None:
+        self.data = directory() / "var"
+        self.data.mkdir()
+        self.address = f"http://127.0.0.1:{launch.free_port()}"
+        self.output = self.data.parent / "output.txt"
+        self.environ = {
+            name: text for name, text in os.environ.items() if name not in OURS
+        } | {"DUALWRITE_DATA": str(self.data)}
+        port = self.address.rpartition(":")[2]
+        with self.output.open("w") as to:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "portal.supervisor", "--port", port],
+                cwd=ROOT,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=to,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._sessions: dict[str, psycopg.Connection[Any]] = {}
+
+    @property
+    def said(self) -> str:
+        """What the supervisor has printed."""
+        return self.output.read_text()
+
+    @property
+    def password(self) -> str:
+        """The administrator's password, as the supervisor prints it."""
+        found = re.search(r"Password: +(\S+)$", self.said, re.MULTILINE)
+        assert found, self.said
+        return found[1]
+
+    def wait_until_up(self) -> None:
+        """Return when the pages answer and every sample map runs."""
+        wait_until(
+            lambda: "Password:" in self.said or self.process.poll() is not None,
+            START_SECONDS,
+            lambda: f"the portal starts: {self.said}",
+        )
+        assert self.process.poll() is None, self.said
+        self.settle()
+
+    def sql(self, database: str = "") -> psycopg.Connection[Any]:
+        """A session of the superuser: with the portal's own database, or with
+        `sample_erp` or `sample_crm`."""
+        if database not in self._sessions:
+            known = json.loads((self.data / "embedded.json").read_text())
+            other = {"dbname": database} if database else {}
+            dsn = make_conninfo(known["database_url"], **other)
+            self._sessions[database] = psycopg.connect(dsn, autocommit=True)
+        return self._sessions[database]
+
+    def value(
+        self, database: str, query: str, parameters: Sequence[object] = ()
+    ) -> Any:
+        """The first column of the first row, or None."""
+        found = self.sql(database).execute(query, parameters).fetchone()  # type: ignore[call-overload]
+        return None if found is None else found[0]
+
+    def map_id(self, name: str) -> int:
+        query = "SELECT id FROM maps_tablemap WHERE name = %s"
+        return int(self.value("", query, [name]))
+
+    def settle(self) -> None:
+        """Wait until every map runs, no error is open and nothing is queued."""
+
+        def unsettled() -> list[str]:
+            return [row[0] for row in self.sql().execute(UNSETTLED).fetchall()]
+
+        wait_until(
+            lambda: not unsettled(),
+            SETTLE_SECONDS,
+            lambda: f"everything runs and is carried over: {unsettled()[:10]}",
+            poll=0.2,
+        )
+
+    def recover(self) -> None:
+        """After a failed test: let the next one find everything running."""
+        for state, *command in (
+            ("paused", "resume"),
+            ("not_running", "run", "--skip-initial-sync"),
+        ):
+            found = self.sql().execute(
+                "SELECT name FROM maps_tablemap WHERE state = %s", [state]
+            )
+            if names := [row[0] for row in found.fetchall()]:
+                subprocess.run(
+                    [sys.executable, "manage.py", "dw", *command, *names],
+                    cwd=ROOT,
+                    env=self.environ,
+                    stdin=subprocess.DEVNULL,
+                    check=True,
+                    timeout=START_SECONDS,
+                )
+        self.sql().execute(
+            "UPDATE errors_syncerror SET state = 'dismissed', not_before = NULL"
+            " WHERE state IN ('open', 'retrying')"
+        )
+
+    def logs(self, characters: int = 3000) -> str:
+        """The ends of all logs, for messages of failed tests."""
+        return "\n".join(
+            f"--- {log.name} ---\n{log.read_text()[-characters:]}"
+            for log in sorted((self.data / "log").glob("*.log"))
+        )
+
+    def stop(self) -> None:
+        """End everything that was started, orderly if possible."""
+        for session in self._sessions.values():
+            session.close()
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
