@@ -1,0 +1,38 @@
+"""The ready-made maps that ship with the product (pure: reads its own data only).
+
+`maps.json` and `keys.json` are the published facts, word for word; what is plainly
+wrong in them is put right by `corrections.json`, entry by entry, with the reason. See
+`NOTICE` for where the facts come from.
+"""
+
+from __future__ import annotations
+
+from syncengine.catalog.entries import (
+    PUBLISHER,
+    VERSION,
+    CatalogEntry,
+    CatalogError,
+    Correction,
+    entries,
+    find,
+    find_entity,
+    packages,
+    select,
+    table_map,
+    with_prerequisites,
+)
+
+__all__ = [
+    "PUBLISHER",
+    "VERSION",
+    "CatalogEntry",
+    "CatalogError",
+    "Correction",
+    "entries",
+    "find",
+    "find_entity",
+    "packages",
+    "select",
+    "table_map",
+    "with_prerequisites",
+]
