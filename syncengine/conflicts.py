@@ -20,7 +20,7 @@ from syncengine.connectors.base import (
     Writer,
 )
 from syncengine.errors import TransientError
-from syncengine.mapping.compiled import CompiledLeg, Resolved, Row
+from syncengine.mapping.compiled import CompiledLeg, Resolved, Row, Slot
 from syncengine.mapping.model import ConflictPolicy, Side
 from syncengine.ports import ConflictRecord, Journal
 
@@ -116,11 +116,11 @@ class Settler:
             if index is None:
                 continue
             slot = leg.slots[index]
-            path = slot.lookup.path if slot.lookup else slot.column
+            path = _path(slot)
             here = present.get(path, conflict.present)
             if mapped[index] == here:
                 continue
-            back = _reverse_slot(contest, index)
+            back = reverse_slot(leg, contest.reverse, index)
             winner = self._winner(contest, source, target, can_go_back=back is not None)
             records.append(
                 self._record(contest, winner, path, conflict.base, mapped[index], here)
@@ -310,7 +310,7 @@ def _target_request(contest: Contest) -> ReadRequest:
     if contest.reverse is not None:
         return _source_request(contest.reverse)
     leg = contest.leg
-    paths = tuple(s.lookup.path if s.lookup else s.column for s in leg.slots)
+    paths = tuple(_path(slot) for slot in leg.slots)
     return ReadRequest(
         table=leg.target.name,
         columns=paths,
@@ -319,16 +319,22 @@ def _target_request(contest: Contest) -> ReadRequest:
     )
 
 
-def _reverse_slot(contest: Contest, index: int) -> int | None:
+def reverse_slot(
+    leg: CompiledLeg, reverse: CompiledLeg | None, index: int
+) -> int | None:
     """The slot of the opposite leg that carries this column back."""
-    reverse = contest.reverse
-    slot = contest.leg.slots[index]
+    slot = leg.slots[index]
     if reverse is None or slot.source is None:
         return None
     for number, back in enumerate(reverse.slots):
-        if back.column == slot.source and back.source == slot.column:
+        if _path(back) == slot.source and back.source == _path(slot):
             return number
     return None
+
+
+def _path(slot: Slot) -> str:
+    """The column as a reader names it: through its lookup, where it has one."""
+    return slot.lookup.path if slot.lookup else slot.column
 
 
 def _joined(leg: CompiledLeg) -> Resolved:

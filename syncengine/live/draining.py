@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from syncengine.conflicts import Contest
 from syncengine.connectors.base import Change, ChangeKind, Relation, Transaction
 from syncengine.live.applying import Applier
 from syncengine.live.configuring import Configuration
 from syncengine.live.legs import LiveLeg
+from syncengine.live.overwritten import Overwritten
 from syncengine.live.revived import Revived
 from syncengine.live.routing import Router
 from syncengine.ports import Control, Journal, LegMode, QueuedEntry
@@ -24,12 +26,14 @@ class Drainer:
         router: Router,
         applier: Applier,
         revived: Revived,
+        overwritten: Overwritten,
         journal: Journal,
         control: Control,
     ) -> None:
         self._router = router
         self._applier = applier
         self._revived = revived
+        self._overwritten = overwritten
         self._journal = journal
         self._control = control
 
@@ -62,10 +66,13 @@ class Drainer:
         )
         routed = self._router.route(transactions, replay=leg)
         working = [one for one in routed if one.items]
+        set_back: list[Contest] = []
         if working and leg.configuration.fold:
             self._revived.remove(leg, working)
+            set_back = self._overwritten.find(leg, working)
         if working:
             self._applier.apply(working, phase="queue", position=False)
+        self._overwritten.settle(set_back)
         self._journal.dequeue(leg.configuration, [e.entry_id for e in entries])
         return False
 

@@ -26,11 +26,13 @@ from syncengine.live.capture import Capture
 from syncengine.live.configuring import Configuration, Configurator
 from syncengine.live.draining import Drainer
 from syncengine.live.legs import LiveLeg, LookupCache
+from syncengine.live.overwritten import Overwritten
 from syncengine.live.receiving import Receiver
 from syncengine.live.retrying import Retrier
 from syncengine.live.revived import Revived
-from syncengine.live.routing import Router
+from syncengine.live.routing import Routed, Router
 from syncengine.live.settling import settle_with
+from syncengine.mapping.compiled import CompiledLeg
 from syncengine.ports import Control, Journal, StreamReport
 
 Stop = Callable[[], bool]
@@ -167,18 +169,23 @@ class _Session:
             settle_with(self._settler, lambda: self._configuration),
             self._tally,
         )
-        revived = Revived(
-            self._reader,
-            source_writer,
-            lambda map_id: self._configuration.reverse.get(map_id),
+        self._drainer = Drainer(
+            self._router,
+            self._applier,
+            Revived(self._reader, source_writer, self._opposite),
+            Overwritten(self._reader, self._settler, self._opposite),
+            journal,
+            control,
         )
-        self._drainer = Drainer(self._router, self._applier, revived, journal, control)
         self._retrier = Retrier(self._reader, self._applier, journal)
         self._capture = Capture(source, link, journal)
         self._lag_seconds = 0.0
         self._lag_bytes: int | None = None
         self._due = _Due()
         self._due.now("check", settings.check_every)
+
+    def _opposite(self, map_id: int) -> CompiledLeg | None:
+        return self._configuration.reverse.get(map_id)
 
     def run(self, stop: Stop) -> None:
         """Work until told to stop. Raises OutageError and the like."""
@@ -229,8 +236,10 @@ class _Session:
         delay = self._settings.first_delay
         pending = list(transactions)
         while pending:
+            # An outage of the source ends the session: its connections are made anew.
+            routed = self._router.route(pending)
             try:
-                self._apply(pending)
+                self._apply(pending, routed)
                 return
             except (TransientError, OutageError) as error:
                 if stop():
@@ -242,8 +251,9 @@ class _Session:
             if stored is not None:
                 pending = [one for one in pending if one.position > stored]
 
-    def _apply(self, transactions: Sequence[Transaction]) -> None:
-        routed = self._router.route(transactions)
+    def _apply(
+        self, transactions: Sequence[Transaction], routed: Sequence[Routed]
+    ) -> None:
         queued = [entry for one in routed for entry in one.queued]
         if queued:
             self._journal.enqueue(queued)
