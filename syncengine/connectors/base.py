@@ -351,13 +351,18 @@ class Connector(Protocol):
         """A writer whose transactions carry the mark of `link`."""
 
     def plan_install(self, link: str, tables: Sequence[str]) -> InstallPlan:
-        """What capture of `tables` still needs here."""
+        """What capture of `tables` still needs here, with a finding for everything
+        that would keep `install` from making it."""
 
     def install(self, link: str, tables: Sequence[str]) -> None:
         """Carry the plan out. Raises SetupError with the script in details."""
 
     def uninstall(self, link: str) -> None:
         """Remove everything `install` made; the environment is as it was before."""
+
+    def removal_script(self, link: str) -> str:
+        """What an administrator runs there to remove everything `install` made for
+        `link`, for where `uninstall` cannot come. Makes no connection."""
 
     def check(self, link: str, tables: Sequence[str]) -> list[HealthFinding]:
         """Findings for each missing prerequisite; empty means ready."""

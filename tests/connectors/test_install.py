@@ -241,3 +241,25 @@ def test_installing_twice_at_once_makes_everything_once(tables: Ground) -> None:
         thread.join()
     assert failures == []
     assert tables.connector().check(LINK, ALL) == []
+
+
+def test_the_printed_removal_script_does_what_uninstall_does(tables: Ground) -> None:
+    before = catalog(tables)
+    connector = tables.connector()
+    tables.execute(connector.removal_script(LINK))
+    connector.install(LINK, ALL)
+    connector.install(OTHER, ["groups"])
+    tables.execute(connector.removal_script(LINK))
+    assert connector.check(OTHER, ["groups"]) == []
+    tables.execute(connector.removal_script(OTHER))
+    assert catalog(tables) == before
+    tables.execute(connector.removal_script(OTHER))
+
+
+def test_a_plan_says_what_would_keep_install_from_working(tables: Ground) -> None:
+    tables.execute("CREATE TABLE loose (name text)")
+    plan = tables.connector().plan_install(LINK, ["groups", "loose", "ghosts"])
+    assert [finding.code for finding in plan.findings] == [
+        "PG_TABLE_MISSING",
+        "PG_NO_PRIMARY_KEY",
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from syncengine.connectors.base import ConnectionSettings
+from syncengine.connectors.base import ConnectionSettings, InstallPlan
 from syncengine.connectors.postgres.connection import PostgresConnection
 from syncengine.connectors.postgres.facts import RIGHTS, Facts, TableFacts, gather
 from syncengine.connectors.postgres.install import (
@@ -15,6 +15,9 @@ from syncengine.connectors.postgres.install import (
 from syncengine.mapping.model import HealthFinding, Severity
 
 OLDEST, NEWEST = 14, 18
+
+MADE_BY_INSTALL = {"PG_SCHEMA", "PG_PUBLICATION", "PG_SLOT", "PG_REPLICA_IDENTITY"}
+GRANTED_BY_SCRIPT = {"PG_PRIVILEGE", "PG_REPLICATION_ROLE"}
 
 
 def check(
@@ -42,6 +45,20 @@ def check(
     for table in facts.tables:
         findings += _table(connection, facts, table)
     return findings
+
+
+def before_install(
+    connection: PostgresConnection,
+    settings: ConnectionSettings,
+    link: str,
+    tables: Sequence[str],
+    plan: InstallPlan,
+) -> list[HealthFinding]:
+    """What `check` finds already, without what `install` is about to make and
+    without what the script of `plan` grants."""
+    covered = MADE_BY_INSTALL | (GRANTED_BY_SCRIPT if plan.findings else set())
+    found = check(connection, settings, link, tables)
+    return [finding for finding in found if finding.code not in covered]
 
 
 def _server(connection: PostgresConnection, facts: Facts) -> list[HealthFinding]:

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 
 from syncengine.connectors.base import (
     ChangeStream,
@@ -16,14 +17,14 @@ from syncengine.connectors.base import (
     Writer,
 )
 from syncengine.connectors.postgres.catalog import read_schema
-from syncengine.connectors.postgres.check import check
+from syncengine.connectors.postgres.check import before_install, check
 from syncengine.connectors.postgres.connection import PostgresConnection, connect
 from syncengine.connectors.postgres.errors import translated_setup
 from syncengine.connectors.postgres.install import install, plan_install
 from syncengine.connectors.postgres.names import slot_name
 from syncengine.connectors.postgres.position import parse_position
 from syncengine.connectors.postgres.reader import PostgresReader
-from syncengine.connectors.postgres.uninstall import uninstall
+from syncengine.connectors.postgres.uninstall import removal_script, uninstall
 from syncengine.mapping.model import HealthFinding
 from syncengine.mapping.schema import EnvironmentSchema
 
@@ -99,7 +100,9 @@ class PostgresConnector:
     def plan_install(self, link: str, tables: Sequence[str]) -> InstallPlan:
         """What capture of `tables` still needs here."""
         with self._connected("install") as connection:
-            return plan_install(connection, self.settings, link, tables)
+            plan = plan_install(connection, self.settings, link, tables)
+            others = before_install(connection, self.settings, link, tables, plan)
+        return replace(plan, findings=(*plan.findings, *others))
 
     def install(self, link: str, tables: Sequence[str]) -> None:
         """Make what capture of `tables` still needs."""
@@ -110,6 +113,10 @@ class PostgresConnector:
         """Remove what `install` made for `link`."""
         with self._connected("install") as connection:
             uninstall(connection, self.settings, link)
+
+    def removal_script(self, link: str) -> str:
+        """What undoes `install` where our account cannot come any more."""
+        return removal_script(self.settings, link)
 
     def check(self, link: str, tables: Sequence[str]) -> list[HealthFinding]:
         """Findings for each missing prerequisite; empty means ready."""

@@ -50,6 +50,57 @@ FROM pg_namespace n WHERE n.nspname = %s
 """
 
 
+# Statements that `uninstall` runs, for where our account cannot come. Each may find
+# nothing to do: the script can run again.
+_SCRIPT = """\
+SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots
+WHERE slot_name = {slot} AND active_pid IS NOT NULL;
+SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+WHERE slot_name = {slot};
+DROP PUBLICATION IF EXISTS {publication};
+DO $dualwrite$
+DECLARE
+    captured record;
+BEGIN
+    IF to_regclass('dualwrite.installed') IS NULL
+       OR to_regclass('dualwrite.position') IS NULL THEN
+        RETURN;
+    END IF;
+    FOR captured IN
+        {restore}
+    LOOP
+        EXECUTE format('ALTER TABLE %s REPLICA IDENTITY %s', captured.table_name,
+                       CASE captured.former_identity
+                       WHEN 'i' THEN 'USING INDEX ' || captured.former_index
+                       WHEN 'n' THEN 'NOTHING' WHEN 'f' THEN 'FULL'
+                       ELSE 'DEFAULT' END);
+    END LOOP;
+    DELETE FROM dualwrite.installed WHERE link = {row};
+    DELETE FROM dualwrite.position WHERE link = {row};
+    IF NOT EXISTS (SELECT FROM dualwrite.installed)
+       AND NOT EXISTS (SELECT FROM dualwrite.position) THEN
+        DROP TABLE dualwrite.position, dualwrite.installed;
+        DROP SCHEMA dualwrite;
+    END IF;
+END
+$dualwrite$;
+"""
+
+
+def removal_script(settings: ConnectionSettings, link: str) -> str:
+    """What an administrator of the database runs to do what `uninstall` does."""
+    row = sql.Literal(row_name(link, settings.side)).as_string()
+    restore = "\n        ".join(_RESTORE.replace("%(row)s", row).strip().splitlines())
+    slot = slot_name(link, settings.side)
+    publication = publication_name(link, settings.side)
+    return _SCRIPT.format(
+        slot=sql.Literal(slot).as_string(),
+        publication=sql.Identifier(publication).as_string(),
+        restore=restore,
+        row=row,
+    )
+
+
 def uninstall(
     connection: PostgresConnection, settings: ConnectionSettings, link: str
 ) -> None:
