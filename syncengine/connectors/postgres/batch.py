@@ -10,9 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from psycopg import Cursor
-from psycopg.rows import TupleRow
-
 from syncengine.connectors.base import (
     ColumnConflict,
     Operation,
@@ -22,11 +19,10 @@ from syncengine.connectors.base import (
 )
 from syncengine.connectors.merge import UNRESOLVED, differs, merge
 from syncengine.connectors.postgres.arrays import array_literal
-from syncengine.connectors.postgres.connection import PostgresConnection
+from syncengine.connectors.postgres.lookups import AMBIGUOUS, lookup_failure
+from syncengine.connectors.postgres.pipeline import Pipeline, Sent
 from syncengine.connectors.postgres.statements import LegStatements
 from syncengine.mapping.compiled import CompiledLeg, Lookup, Row
-
-_Sent = Cursor[TupleRow]
 
 Reference = tuple[Lookup, str, str | None]
 """A natural key to resolve: lookup, key, and the row's company as written."""
@@ -34,9 +30,9 @@ Reference = tuple[Lookup, str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A lookup that was sent: its cursor and the (key, company) pairs asked for."""
+    """A lookup that was sent, and the (key, company) pairs asked for."""
 
-    cursor: _Sent
+    sent: Sent
     keys: list[tuple[str, str | None]]
     lookup: Lookup
 
@@ -58,15 +54,15 @@ class CompanyCache:
 
 
 class GroupWriter:
-    """Applies groups on one connection that is inside a pipeline and transaction."""
+    """Applies groups through a pipeline whose connection is inside a transaction."""
 
     def __init__(
         self,
-        connection: PostgresConnection,
+        pipeline: Pipeline,
         statements: dict[int, LegStatements],
         companies: CompanyCache,
     ) -> None:
-        self._connection = connection
+        self._pipeline = pipeline
         self._statements = statements
         self._companies = companies
 
@@ -76,11 +72,8 @@ class GroupWriter:
             return self._delete(group)
         return self._upsert(group)
 
-    def _send(self, query: bytes, arrays: Iterable[Sequence[str | None]]) -> _Sent:
-        cursor = self._connection.cursor()
-        parameters = [array_literal(values) for values in arrays]
-        cursor.execute(query, parameters, prepare=True)
-        return cursor
+    def _send(self, query: bytes, arrays: Iterable[Sequence[str | None]]) -> Sent:
+        return self._pipeline.send(query, [array_literal(values) for values in arrays])
 
     # -- references -----------------------------------------------------------------
 
@@ -144,9 +137,11 @@ class GroupWriter:
     def _answers(asked: Sequence[_Asked]) -> dict[Reference, str]:
         found: dict[Reference, str] = {}
         for one in asked:
-            for ordinal, reference in one.cursor.fetchall():
+            for ordinal, reference in one.sent.fetchall():
                 key, company = one.keys[int(ordinal) - 1]
-                found[one.lookup, key, company] = reference
+                place = (one.lookup, key, company)
+                if found.setdefault(place, reference) != reference:
+                    found[place] = AMBIGUOUS
         return found
 
     def _written(
@@ -171,10 +166,9 @@ class GroupWriter:
             if value is None:
                 continue
             scope = company if lookup.company is not None else None
-            reference = found.get((lookup, value, scope))
-            if reference is None:
+            reference = found.get((lookup, value, scope), UNRESOLVED)
+            if reference in (UNRESOLVED, AMBIGUOUS):
                 missing.append(index)
-                reference = UNRESOLVED
             values[index] = reference
         return tuple(values), missing
 
@@ -202,7 +196,7 @@ class GroupWriter:
         present = {int(line[0]) - 1: line[1:] for line in fetch.fetchall()}
         return self._write(leg, operations, incoming, present, found)
 
-    def _fetch(self, leg: CompiledLeg, rows: Sequence[Row], *, delete: bool) -> _Sent:
+    def _fetch(self, leg: CompiledLeg, rows: Sequence[Row], *, delete: bool) -> Sent:
         statements = self._statements[id(leg)]
         query = statements.fetch_for_delete if delete else statements.fetch
         keys = [
@@ -227,7 +221,15 @@ class GroupWriter:
             row, missing = incoming[number]
             waiting, lost = self._split_missing(leg, operation, missing, batch)
             if lost:
-                outcomes.append(_unresolved(leg, operation, lost[0]))
+                outcomes.append(
+                    lookup_failure(
+                        leg,
+                        operation.row or (),
+                        lost[0],
+                        many=row[lost[0]] == AMBIGUOUS,
+                        reference=operation.reference,
+                    )
+                )
                 continue
             now = present.get(number)
             if now is None:
@@ -323,7 +325,9 @@ class GroupWriter:
             for index in waiting:
                 values[index] = full[index]
                 if index in missing:
-                    lost[operation.reference] = _unresolved(leg, operation, index)
+                    lost[operation.reference] = lookup_failure(
+                        leg, operation.row or (), index, reference=operation.reference
+                    )
             if operation.reference not in lost:
                 updates[waiting].append(tuple(values))
         self._flush(leg, [], updates)
@@ -391,26 +395,3 @@ def _vanished(operation: Operation) -> Outcome | None:
         conflict = ColumnConflict(None, None, None, None)
         return Outcome(operation.reference, OutcomeKind.UNCHANGED, (conflict,))
     return None
-
-
-def _unresolved(leg: CompiledLeg, operation: Operation, index: int) -> Outcome:
-    slot = leg.slots[index]
-    lookup = slot.lookup
-    value = operation.row[index] if operation.row else None
-    table, key = (lookup.table, lookup.key) if lookup else ("", "")
-    company = (
-        operation.row[leg.company]
-        if operation.row and leg.company is not None
-        else None
-    )
-    scope = f" in company {company}" if lookup and lookup.company and company else ""
-    return Outcome(
-        operation.reference,
-        OutcomeKind.FAILED,
-        code="lookup_not_found",
-        column=f"{slot.column}.{key}" if key else slot.column,
-        message=(
-            f"No row of {table} has {key} = {value!r}{scope}, so {slot.column} "
-            f"cannot be filled. Bring that row over first, or correct the value."
-        ),
-    )

@@ -14,7 +14,7 @@ from syncengine.connectors.base import (
     ReadRequest,
 )
 from syncengine.connectors.postgres.arrays import cast_name
-from syncengine.connectors.postgres.batch import Group, GroupWriter
+from syncengine.connectors.postgres.batch import Group
 from syncengine.connectors.postgres.catalog import read_schema
 from syncengine.connectors.postgres.connection import PostgresConnection
 from syncengine.connectors.postgres.selection import Selection
@@ -34,12 +34,12 @@ class PostgresHeldRecord:
         row: Row | None,
         committed_at: datetime | None,
         prepare: Callable[[Sequence[Operation]], list[Group]],
-        writer: GroupWriter,
+        apply: Callable[[Group], list[Outcome]],
     ) -> None:
         self._row = row
         self._committed_at = committed_at
         self._prepare = prepare
-        self._writer = writer
+        self._apply = apply
 
     @property
     def row(self) -> Row | None:
@@ -55,7 +55,7 @@ class PostgresHeldRecord:
         """Write within the held transaction."""
         outcomes: list[Outcome] = []
         for group in self._prepare(operations):
-            outcomes.extend(self._writer.apply(group))
+            outcomes.extend(self._apply(group))
         return outcomes
 
 

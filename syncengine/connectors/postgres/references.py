@@ -6,16 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from syncengine.connectors.base import Outcome, OutcomeKind
+import psycopg
+
+from syncengine.connectors.base import Outcome
 from syncengine.connectors.postgres.arrays import array_literal
 from syncengine.connectors.postgres.connection import PostgresConnection
+from syncengine.connectors.postgres.lookups import AMBIGUOUS, lookup_failure
 from syncengine.connectors.postgres.statements import LegStatements
 from syncengine.mapping.compiled import CompiledLeg, Lookup, Row
 
 if TYPE_CHECKING:
     from syncengine.connectors.postgres.load import Record
-
-AMBIGUOUS = "\0ambiguous"
 
 Wanted = tuple[str | None, str | None]
 """A natural key and the company as written (None where the lookup has none)."""
@@ -180,9 +181,13 @@ class References:
         wanted = sorted({code for code in codes if code} - self._companies.keys())
         if lookup is not None and wanted:
             query = self._statements.resolve(lookup)
-            rows = self._connection.execute(query, [array_literal(wanted)]).fetchall()
+            rows = self._rows(query, [array_literal(wanted)])
             for number, reference in rows:
                 self._companies[wanted[int(number) - 1]] = reference
+
+    def _rows(self, query: bytes, arrays: Sequence[str]) -> list[tuple[str, ...]]:
+        cursor = psycopg.RawCursor(self._connection)
+        return cursor.execute(query, arrays, prepare=False).fetchall()
 
     def _wanted(
         self, index: int, lookup: Lookup, records: Sequence[Record]
@@ -207,8 +212,7 @@ class References:
         if scoped:
             arrays.append(array_literal([company for _, company in asked]))
         query = self._statements.resolve(lookup)
-        answer = self._connection.execute(query, arrays, prepare=False)
-        for number, reference in answer.fetchall():
+        for number, reference in self._rows(query, arrays):
             pair = asked[int(number) - 1]
             if found.setdefault(pair, reference) != reference:
                 found[pair] = AMBIGUOUS
@@ -222,22 +226,4 @@ class References:
         return self._wanted(columns.index(lookup.key), lookup, records)
 
     def _failure(self, row: Row, index: int, *, many: bool = False) -> Outcome:
-        slot = self._leg.slots[index]
-        lookup = slot.lookup
-        table, key = (lookup.table, lookup.key) if lookup else ("", "")
-        scope = ""
-        company = self._leg.company
-        if lookup and self._scoped(lookup) and company is not None:
-            scope = f" in company {row[company]}"
-        problem = f"No row of {table} has {key} = {row[index]!r}{scope}"
-        cure = "Bring that row over first, or correct the value."
-        if many:
-            problem = f"Several rows of {table} have {key} = {row[index]!r}{scope}"
-            cure = "Make the value unique there."
-        return Outcome(
-            0,
-            OutcomeKind.FAILED,
-            code="lookup_ambiguous" if many else "lookup_not_found",
-            column=f"{slot.column}.{key}",
-            message=f"{problem}, so {slot.column} cannot be filled. {cure}",
-        )
+        return lookup_failure(self._leg, row, index, many=many)

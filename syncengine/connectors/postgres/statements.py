@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -42,12 +43,27 @@ class LegStatements:
         self._resolves: dict[Lookup, bytes] = {}
 
     def _arrays(self, indexes: Sequence[int]) -> sql.Composed:
-        return sql.SQL(", ").join(
-            sql.SQL("%s::{}[]").format(sql.SQL(self.types[i])) for i in indexes
+        return _listed(
+            sql.SQL("${}::{}[]").format(
+                sql.SQL(str(number)), sql.SQL(self._element(self.types[i]))
+            )
+            for number, i in enumerate(indexes, start=1)
         )
 
+    @staticmethod
+    def _element(type_name: str) -> str:
+        """`unnest` would flatten arrays of arrays: those travel as text."""
+        return "text" if type_name.endswith("[]") else type_name
+
+    def _value(self, name: str, index: int) -> sql.Composable:
+        """A value of the unnested arrays in the type of its column."""
+        value = sql.SQL("k.{}").format(sql.Identifier(name))
+        if not self.types[index].endswith("[]"):
+            return value
+        return sql.SQL("{}::{}").format(value, sql.SQL(self.types[index]))
+
     def _names(self, indexes: Sequence[int]) -> sql.Composed:
-        return sql.SQL(", ").join(sql.Identifier(f"k{i}") for i in indexes)
+        return _listed(sql.Identifier(f"k{i}") for i in indexes)
 
     def _match(self) -> sql.Composed:
         return sql.SQL(" AND ").join(
@@ -67,61 +83,53 @@ class LegStatements:
 
     def _locked(self, lock: str) -> bytes:
         key = self._leg.key
-        return (
-            sql.SQL(
-                "SELECT k.n, {columns} FROM unnest({arrays}) WITH ORDINALITY "
-                "AS k({names}, n) JOIN {table} t ON {match} {lock}"
-            )
-            .format(
-                lock=sql.SQL(lock),
-                columns=sql.SQL(", ").join(
-                    sql.SQL("t.{}").format(c) for c in self.columns
-                ),
-                arrays=self._arrays(key),
-                names=self._names(key),
-                table=self.table,
-                match=self._match(),
-            )
-            .as_bytes(None)
+        return _render(
+            "SELECT k.n, {columns} FROM unnest({arrays}) WITH ORDINALITY "
+            "AS k({names}, n) JOIN {table} t ON {match} {lock}",
+            columns=_listed(sql.SQL("t.{}").format(name) for name in self.columns),
+            arrays=self._arrays(key),
+            names=self._names(key),
+            table=self.table,
+            match=self._match(),
+            lock=sql.SQL(lock),
         )
 
     @cached_property
     def insert(self) -> bytes:
         """Insert whole mapped records."""
         every = range(len(self.columns))
-        return (
-            sql.SQL("INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays})")
-            .format(
-                table=self.table,
-                columns=sql.SQL(", ").join(self.columns),
-                arrays=self._arrays(every),
-            )
-            .as_bytes(None)
+        return _render(
+            "INSERT INTO {table} ({columns}) "
+            "SELECT {values} FROM unnest({arrays}) AS k({names})",
+            table=self.table,
+            columns=_listed(self.columns),
+            values=_listed(self._value(f"k{i}", i) for i in every),
+            arrays=self._arrays(every),
+            names=self._names(every),
         )
 
     def update(self, changed: tuple[int, ...]) -> bytes:
         """Write some columns; arrays are the key, then the changed columns."""
         found = self._updates.get(changed)
         if found is None:
-            found = self._update(changed).as_bytes(None)
+            found = self._update(changed)
             self._updates[changed] = found
         return found
 
-    def _update(self, changed: tuple[int, ...]) -> sql.Composed:
+    def _update(self, changed: tuple[int, ...]) -> bytes:
         key = self._leg.key
-        written = [sql.Identifier(f"c{i}") for i in changed]
-        sets = [
-            sql.SQL("{} = k.{}").format(self.columns[i], name)
-            for i, name in zip(changed, written, strict=True)
-        ]
-        return sql.SQL(
+        return _render(
             "UPDATE {table} t SET {sets} FROM unnest({arrays}) AS k({names}) "
-            "WHERE {match}"
-        ).format(
+            "WHERE {match}",
             table=self.table,
-            sets=sql.SQL(", ").join(sets),
+            sets=_listed(
+                sql.SQL("{} = {}").format(self.columns[i], self._value(f"c{i}", i))
+                for i in changed
+            ),
             arrays=self._arrays([*key, *changed]),
-            names=sql.SQL(", ").join([self._names(key), *written]),
+            names=_listed(
+                [self._names(key), *(sql.Identifier(f"c{i}") for i in changed)]
+            ),
             match=self._match(),
         )
 
@@ -129,51 +137,51 @@ class LegStatements:
     def delete(self) -> bytes:
         """Delete records by key."""
         key = self._leg.key
-        return (
-            sql.SQL(
-                "DELETE FROM {table} t USING unnest({arrays}) AS k({names}) "
-                "WHERE {match}"
-            )
-            .format(
-                table=self.table,
-                arrays=self._arrays(key),
-                names=self._names(key),
-                match=self._match(),
-            )
-            .as_bytes(None)
+        return _render(
+            "DELETE FROM {table} t USING unnest({arrays}) AS k({names}) WHERE {match}",
+            table=self.table,
+            arrays=self._arrays(key),
+            names=self._names(key),
+            match=self._match(),
         )
 
     def resolve(self, lookup: Lookup) -> bytes:
         """References of natural keys: arrays of keys and (if scoped) companies."""
         found = self._resolves.get(lookup)
         if found is None:
-            found = self._resolve(lookup).as_bytes(None)
+            found = self._resolve(lookup)
             self._resolves[lookup] = found
         return found
 
-    def _resolve(self, lookup: Lookup) -> sql.Composed:
+    def _resolve(self, lookup: Lookup) -> bytes:
         key_cast = self._casts[lookup.table, lookup.key]
-        arrays = [sql.SQL("%s::{}[]").format(sql.SQL(key_cast))]
+        arrays = [sql.SQL("$1::{}[]").format(sql.SQL(key_cast))]
         names = [sql.Identifier("v")]
         match = sql.SQL("l.{} = k.v").format(sql.Identifier(lookup.key))
         if lookup.company is not None and self._leg.company is not None:
-            arrays.append(
-                sql.SQL("%s::{}[]").format(sql.SQL(self.types[self._leg.company]))
-            )
+            company = sql.SQL(self.types[self._leg.company])
+            arrays.append(sql.SQL("$2::{}[]").format(company))
             names.append(sql.Identifier("c"))
             match += sql.SQL(" AND l.{} = k.c").format(
                 sql.Identifier(lookup.company.column)
             )
-        return sql.SQL(
+        return _render(
             "SELECT k.n, l.{reference} FROM unnest({arrays}) WITH ORDINALITY "
-            "AS k({names}, n) JOIN {table} l ON {match}"
-        ).format(
+            "AS k({names}, n) JOIN {table} l ON {match}",
             reference=sql.Identifier(lookup.reference),
-            arrays=sql.SQL(", ").join(arrays),
-            names=sql.SQL(", ").join(names),
+            arrays=_listed(arrays),
+            names=_listed(names),
             table=sql.Identifier(self._schema, lookup.table),
             match=match,
         )
+
+
+def _listed(parts: Iterable[sql.Composable]) -> sql.Composed:
+    return sql.SQL(", ").join(parts)
+
+
+def _render(template: LiteralString, **parts: sql.Composable) -> bytes:
+    return sql.SQL(template).format(**parts).as_bytes(None)
 
 
 COLUMN_TYPES = """

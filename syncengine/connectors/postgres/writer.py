@@ -29,8 +29,9 @@ from syncengine.connectors.postgres.connection import (
 from syncengine.connectors.postgres.held import PostgresHeldRecord, lock_record
 from syncengine.connectors.postgres.names import MARK_PREFIX, row_name
 from syncengine.connectors.postgres.ordering import group_operations
+from syncengine.connectors.postgres.pipeline import Pipeline, Prepared
 from syncengine.connectors.postgres.statements import COLUMN_TYPES, LegStatements
-from syncengine.errors import EngineError, OutageError, SetupError
+from syncengine.errors import EngineError, OutageError, SetupError, TransientError
 from syncengine.mapping.compiled import CompiledLeg, Row
 
 LOCK_TIMEOUT = "20s"
@@ -39,15 +40,19 @@ LOCK_TIMEOUT = "20s"
 HOLD_LOCK_TIMEOUT = "3s"
 
 _MARK = "SELECT pg_logical_emit_message(true, %s, %s)"
+_OPEN = b"SELECT pg_logical_emit_message(true, $1, $2)"
 _MOVE = (
-    "UPDATE dualwrite.position SET position = %s, updated_at = now() "
-    "WHERE link = %s AND position = %s RETURNING true"
+    b"UPDATE dualwrite.position SET position = $1, updated_at = now() "
+    b"WHERE link = $2 AND position = $3 RETURNING true"
 )
 _REMEMBER = (
     "INSERT INTO dualwrite.position (link, position, updated_at) "
     "VALUES (%s, '', now()) ON CONFLICT (link) DO NOTHING"
 )
 _POSITION = "SELECT position FROM dualwrite.position WHERE link = %s"
+
+
+_CHANGED = "A table was changed while it was written; the batch runs again."
 
 
 class TakenOverError(EngineError):
@@ -65,6 +70,7 @@ class PostgresWriter:
         self._link = link
         self._row = row_name(link, settings.side)
         self._connection: PostgresConnection | None = None
+        self._prepared: Prepared | None = None
         self._position: str | None = None
         self._statements: dict[int, LegStatements] = {}
         self._legs: dict[int, CompiledLeg] = {}
@@ -81,11 +87,17 @@ class PostgresWriter:
             connection.execute(
                 "SELECT set_config('lock_timeout', %s, false)", [LOCK_TIMEOUT]
             )
-            connection.prepare_threshold = 2
             self._connection = connection
+            self._prepared = Prepared(connection)
             self._position = None
             self._companies.known.clear()
         return connection
+
+    def _pipeline(self) -> Pipeline:
+        connection = self._open()
+        if self._prepared is None or self._prepared.connection is not connection:
+            self._prepared = Prepared(connection)
+        return Pipeline(self._prepared)
 
     def close(self) -> None:
         """Give the connection back."""
@@ -95,17 +107,19 @@ class PostgresWriter:
             self._connection = None
 
     @contextmanager
-    def _transaction(self, *, commit: bool) -> Iterator[PostgresConnection]:
+    def _transaction(self) -> Iterator[Pipeline]:
         """A transaction opened by our mark; errors leave nothing written."""
         try:
-            connection = self._open()
-            with connection.pipeline():
-                connection.execute("BEGIN")
-                connection.execute(_MARK, [MARK_PREFIX, self._link])
-                yield connection
-                connection.execute("COMMIT" if commit else "ROLLBACK")
+            with self._pipeline() as pipeline:
+                pipeline.send(b"BEGIN")
+                pipeline.send(_OPEN, [MARK_PREFIX, self._link])
+                yield pipeline
+                pipeline.send(b"COMMIT")
         except psycopg.Error as error:
             self._abandon()
+            if isinstance(error, psycopg.errors.FeatureNotSupported):
+                self.close()
+                raise TransientError(_CHANGED, remote=str(error)) from error
             meaning = translate_error(error, self._settings.name)
             if isinstance(meaning, Outcome):
                 self._companies.known.clear()
@@ -173,17 +187,15 @@ class PostgresWriter:
             self.position()
         outcomes: list[Outcome] = []
         committed = False
-        with self._transaction(commit=True) as connection:
+        with self._transaction() as pipeline:
             moved = None
             if position is not None:
-                moved = connection.cursor()
-                moved.execute(
-                    _MOVE, [position, self._row, self._position], prepare=True
-                )
-            writer = GroupWriter(connection, self._statements, self._companies)
+                values = [position, self._row, self._position or ""]
+                moved = pipeline.send(_MOVE, values)
+            writer = GroupWriter(pipeline, self._statements, self._companies)
             for group in groups:
                 outcomes.extend(writer.apply(group))
-            if moved is not None and moved.fetchone() is None:
+            if moved is not None and not moved.fetchall():
                 raise TakenOverError(
                     "Another worker runs this stream now; this one stops."
                 )
@@ -238,24 +250,24 @@ class PostgresWriter:
             connection.execute("BEGIN")
             connection.execute(_MARK, [MARK_PREFIX, self._link])
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            writer = GroupWriter(connection, self._statements, self._companies)
             for group in groups:
                 for operation in group.operations:
                     single = Group(group.leg, group.kind, [operation])
-                    refused.extend(self._try(connection, writer, single))
+                    refused.extend(self._try(connection, single))
         except psycopg.Error as error:
             raise self._engine_error(error) from error
         finally:
             self._abandon()
         return refused
 
-    def _try(
-        self, connection: PostgresConnection, writer: GroupWriter, group: Group
-    ) -> list[Outcome]:
+    def _apply_group(self, group: Group) -> list[Outcome]:
+        with self._pipeline() as pipeline:
+            return GroupWriter(pipeline, self._statements, self._companies).apply(group)
+
+    def _try(self, connection: PostgresConnection, group: Group) -> list[Outcome]:
         connection.execute("SAVEPOINT attempt")
         try:
-            with connection.pipeline():
-                outcomes = writer.apply(group)
+            outcomes = self._apply_group(group)
         except psycopg.Error as error:
             meaning = translate_error(error, self._settings.name)
             if not isinstance(meaning, Outcome):
@@ -279,8 +291,9 @@ class PostgresWriter:
             )
             connection.execute(_MARK, [MARK_PREFIX, self._link])
             row, committed_at = lock_record(connection, self._settings, request, key)
-            writer = GroupWriter(connection, self._statements, self._companies)
-            yield PostgresHeldRecord(row, committed_at, self._prepare, writer)
+            yield PostgresHeldRecord(
+                row, committed_at, self._prepare, self._apply_group
+            )
             connection.execute("COMMIT")
         except psycopg.Error as error:
             meaning = translate_error(error, self._settings.name)
