@@ -33,7 +33,7 @@ def forget(name: str) -> None:
 def answer(arguments: list[str]) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of one `dw` command."""
     out, err = io.StringIO(), io.StringIO()
-    if arguments[0] == "forget":
+    if arguments[:1] == ["forget"]:
         forget(arguments[1])
         return 0, "", ""
     try:
