@@ -9,18 +9,25 @@ from syncengine.mapping.model import HealthFinding
 
 class Refusal(Exception):
     """The service did nothing. `message` is a sentence for an administrator, `code`
-    is stable, `reasons` are further sentences, one a line."""
+    is stable, `reasons` are further sentences, one a line. `script` holds statements
+    for a database administrator where they are the cure; it is among the reasons."""
 
     code = "refused"
 
     def __init__(
-        self, message: str, *, code: str | None = None, reasons: Sequence[str] = ()
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        reasons: Sequence[str] = (),
+        script: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
         if code is not None:
             self.code = code
-        self.reasons = tuple(reasons)
+        self.script = script
+        self.reasons = (*reasons, script) if script else tuple(reasons)
 
     def __str__(self) -> str:
         return "\n".join([self.message, *(f"  - {reason}" for reason in self.reasons)])

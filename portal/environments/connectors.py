@@ -40,24 +40,33 @@ def connector_for(environment: Environment) -> Connector:
 
 class SettingsWatch:
     """Notices that an administrator changed how a side of a connection set is
-    reached; whoever holds connectors made before must then make new ones."""
+    reached, or retired the set; whoever holds connectors made before must then make
+    new ones, or none."""
 
-    EVERY_SECONDS = 2.0
+    EVERY_SECONDS = 1.0
 
     def __init__(self, connection_set: ConnectionSet) -> None:
-        self._known = {
-            environment.pk: connection_settings(environment)
-            for environment in (connection_set.finops, connection_set.dataverse)
-        }
+        self._set_id = connection_set.pk
+        self._known = _both(connection_set)
         self._read_at = float("-inf")
         self._changed = False
 
     def changed(self) -> bool:
-        """Ask the database, at most every two seconds; once true, it stays so."""
+        """Ask the database, at most every second; once true, it stays so."""
         now = time.monotonic()
         if not self._changed and now - self._read_at >= self.EVERY_SECONDS:
             self._read_at = now
-            rows = Environment.objects.filter(pk__in=self._known)
-            present = {row.pk: connection_settings(row) for row in rows}
-            self._changed = present != self._known
+            present = (
+                ConnectionSet.objects.select_related("finops", "dataverse")
+                .filter(pk=self._set_id, retired_at=None)
+                .first()
+            )
+            self._changed = present is None or _both(present) != self._known
         return self._changed
+
+
+def _both(connection_set: ConnectionSet) -> list[ConnectionSettings]:
+    return [
+        connection_settings(environment)
+        for environment in (connection_set.finops, connection_set.dataverse)
+    ]

@@ -95,6 +95,11 @@ class ConnectionSet(models.Model):
         max_length=40, unique=True, default=new_link_id, editable=False
     )
     revision = models.BigIntegerField(default=1, editable=False)
+    retired_at = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="Set while the link is being undone: its streams end, no map starts.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -19,6 +19,7 @@ from portal.environments.models import (
     LegalEntity,
     Stream,
 )
+from portal.environments.unlinking import Remains, Unlinked, unlink
 from portal.refusals import ActionForbidden, ConfigurationRefused, Refusal
 from syncengine.connectors.base import Description
 from syncengine.errors import EngineError
@@ -26,6 +27,21 @@ from syncengine.mapping.model import HealthFinding, LegalEntityPair, Severity, S
 
 if TYPE_CHECKING:
     from portal.accounts.models import User
+
+__all__ = [
+    "ConnectionTest",
+    "Remains",
+    "Unlinked",
+    "check_environment",
+    "create_connection_set",
+    "create_environment",
+    "delete_environment",
+    "refresh",
+    "set_legal_entities",
+    "test_connection",
+    "unlink",
+    "update_environment",
+]
 
 EDITABLE = (
     "connector",
@@ -114,6 +130,25 @@ def update_environment(
         user=user,
     )
     return changed
+
+
+@transaction.atomic
+def delete_environment(environment: Environment, *, user: User | None = None) -> None:
+    """Forget an environment and its connection string. Refused while it is linked;
+    nothing changes in the system itself."""
+    link = ConnectionSet.objects.filter(
+        Q(finops=environment) | Q(dataverse=environment)
+    ).first()
+    if link is not None:
+        raise ActionForbidden(
+            f"{environment.name} is linked by {link.name} and cannot be deleted: "
+            f"unlink {link.name} first.",
+            code="still_linked",
+        )
+    activity.record(
+        "environment.deleted", f"Environment {environment.name} was deleted.", user=user
+    )
+    Environment.objects.filter(pk=environment.pk).delete()
 
 
 @transaction.atomic

@@ -16,7 +16,7 @@ from portal.environments.connectors import connector_for
 from portal.environments.models import ConnectionSet
 from portal.maps.conversion import WITH_LINES, to_engine
 from portal.maps.models import MapState, TableMap
-from portal.refusals import Refusal, ValidationRefused
+from portal.refusals import ActionForbidden, Refusal, ValidationRefused
 from syncengine.errors import EngineError
 from syncengine.mapping import compiler
 from syncengine.mapping.dependencies import in_order, prerequisites, with_prerequisites
@@ -37,14 +37,13 @@ def naming(environment_name: str) -> Iterator[None]:
         yield
     except EngineError as error:
         script = error.details.get("script")
-        lines = script if isinstance(script, list | tuple) else [script]
         message = error.message
         if environment_name not in message:
             message = f"{environment_name}: {message}"
         raise Refusal(
             message,
             code=error.code,
-            reasons=[str(line) for line in lines if line],
+            script=str(script or ""),
         ) from error
 
 
@@ -152,7 +151,8 @@ def prepare_capture(connection_set: ConnectionSet, maps: Sequence[TableMap]) -> 
             "replication slot would wait for it."
         )
     chosen = {table_map.pk for table_map in maps}
-    with _one_at_a_time(connection_set):
+    with one_at_a_time(connection_set):
+        refuse_retired(connection_set.pk)
         definitions = [
             definition(table_map)
             for table_map in maps_of(connection_set)
@@ -166,10 +166,20 @@ def prepare_capture(connection_set: ConnectionSet, maps: Sequence[TableMap]) -> 
                 )
 
 
+def refuse_retired(connection_set_id: int) -> None:
+    """Refuse to begin anything in a connection set that is being unlinked or gone."""
+    usable = ConnectionSet.objects.filter(pk=connection_set_id, retired_at=None)
+    if not usable.exists():
+        raise ActionForbidden(
+            "The connection set is being unlinked: nothing can start in it.",
+            code="being_unlinked",
+        )
+
+
 @contextmanager
-def _one_at_a_time(connection_set: ConnectionSet) -> Iterator[None]:
-    """Two runs at once must not install at once. A session lock: it holds no
-    transaction open."""
+def one_at_a_time(connection_set: ConnectionSet) -> Iterator[None]:
+    """Two runs at once must not install at once, nor while a set is unlinked. A
+    session lock: it holds no transaction open."""
     key = [INSTALL_LOCK_CLASS, connection_set.pk]
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s, %s)", key)

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from portal.activity import services as activity
 from portal.environments.models import ConnectionSet
-from portal.maps import conversion, preparation
+from portal.errors.models import OPEN_ERROR_STATES
+from portal.maps import conversion, preparation, removal
 from portal.maps.models import Leg, MapState, MapVersion, TableMap
 from portal.maps.states import NEXT, Action, allowed_actions, is_done, refusal
 from portal.refusals import ActionForbidden, NotFound, Refusal
@@ -33,6 +34,7 @@ __all__ = [
     "bump_revision",
     "create_map",
     "create_version",
+    "delete",
     "pause",
     "perform",
     "resume",
@@ -75,6 +77,7 @@ def create_map(
     connection_set: ConnectionSet, definition: Definition, *, user: User | None = None
 ) -> TableMap:
     """A new map with its first version, not running."""
+    preparation.refuse_retired(connection_set.pk)
     if TableMap.objects.filter(
         connection_set=connection_set, name=definition.name
     ).exists():
@@ -128,6 +131,37 @@ def create_version(
     )
     bump_revision([table_map.connection_set_id])
     return version
+
+
+@transaction.atomic
+def delete(table_map: TableMap, *, user: User | None = None) -> None:
+    """Delete a map with its versions, runs and errors; its activity is kept.
+
+    Refused unless it is Not running. The records of both systems stay as they are.
+    Their publication keeps the table, whose changes the streams pass over, until the
+    connection set is unlinked: other maps may share the table, and taking it out
+    needs the rights of its owner.
+    """
+    table_map = _lock([table_map.pk])[0]
+    if table_map.state != MapState.NOT_RUNNING:
+        raise ActionForbidden(
+            f"{table_map.name} is {table_map.get_state_display()}, so it cannot be "
+            "deleted: stop it first."
+        )
+    activity.record(
+        "map.deleted",
+        f"{table_map.name} of {table_map.connection_set} was deleted.",
+        user=user,
+        connection_set=table_map.connection_set,
+        old_state=table_map.state,
+        details={
+            "map": table_map.name,
+            "version": str(table_map.version or ""),
+            "open_errors": table_map.errors.filter(state__in=OPEN_ERROR_STATES).count(),
+        },
+    )
+    bump_revision([table_map.connection_set_id])
+    removal.remove_maps([table_map.pk])
 
 
 def run(
@@ -201,6 +235,8 @@ def perform(
             if is_done(action, table_map.state):
                 result.unchanged.append(table_map)
                 continue
+            if action is Action.RUN and table_map.connection_set.retired_at:
+                preparation.refuse_retired(table_map.connection_set_id)
             if action is Action.RUN and (
                 versions[table_map.pk] != table_map.version_id
             ):

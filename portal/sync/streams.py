@@ -23,11 +23,12 @@ log = structlog.get_logger(__name__)
 
 def wanted_streams() -> list[int]:
     """Streams that nobody runs and that should: those of connection sets with a map
-    in use, and those that ran before (their source keeps its log for them)."""
+    in use, and those that ran before (their source keeps its log for them). None of
+    a set that is being unlinked."""
     in_use = Leg.objects.filter(table_map__connection_set=OuterRef("pk")).exclude(
         mode=LegMode.OFF.value
     )
-    for connection_set in ConnectionSet.objects.filter(Exists(in_use)):
+    for connection_set in ConnectionSet.objects.filter(Exists(in_use), retired_at=None):
         for side in Side:
             Stream.objects.get_or_create(
                 connection_set=connection_set, source=side.value
@@ -35,21 +36,29 @@ def wanted_streams() -> list[int]:
     used = Leg.objects.filter(
         table_map__connection_set=OuterRef("connection_set")
     ).exclude(mode=LegMode.OFF.value)
-    wanted = Stream.objects.filter(Exists(used) | ~Q(position="")).values_list(
-        "pk", flat=True
-    )
+    wanted = Stream.objects.filter(
+        Exists(used) | ~Q(position=""), connection_set__retired_at=None
+    ).values_list("pk", flat=True)
     held = held_streams()
     return [stream_id for stream_id in wanted if stream_id not in held]
 
 
 def run_stream(stream_id: int, stopping: Callable[[], bool]) -> bool:
-    """Run a stream until `stopping`; False at once when another worker has it."""
+    """Run a stream until `stopping`; False at once when another worker has it, or
+    when its set is being unlinked or gone."""
     with lease(stream_id) as held:
         if held is None:
             return False
-        stream = Stream.objects.select_related(
-            "connection_set__finops", "connection_set__dataverse"
-        ).get(pk=stream_id)
+        # Read under the lease: who unlinks retires the set, then waits for leases.
+        stream = (
+            Stream.objects.select_related(
+                "connection_set__finops", "connection_set__dataverse"
+            )
+            .filter(pk=stream_id, connection_set__retired_at=None)
+            .first()
+        )
+        if stream is None:
+            return False
         connection_set = stream.connection_set
         source = Side(stream.source)
         journal = PortalJournal(connection_set, stream)
