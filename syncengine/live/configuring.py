@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from syncengine.connectors.base import Connector
 from syncengine.errors import EngineError
 from syncengine.live.legs import LiveLeg, LookupCache
+from syncengine.live.watching import Watched
 from syncengine.mapping.compiled import CompiledLeg
 from syncengine.mapping.compiler import CompilationError, compile_leg
 from syncengine.mapping.model import Direction, LegalEntityPair, TableMap
@@ -99,6 +100,16 @@ class Configurator:
             if compiled is not None:
                 reverse[one.map_id] = compiled
         return Configuration(wanted.revision, legs, by_table, reverse)
+
+    def watched(self, present: Configuration) -> Watched:
+        """The tables that the legs stand on."""
+        legs = [leg.configuration for leg in present.legs]
+        captured = {leg.compiled.source.name for leg in present.legs if leg.compiled}
+        return Watched(
+            _tables(legs, self._source) if legs else (),
+            _tables(legs, self._target) if legs else (),
+            sorted(captured),
+        )
 
     def refresh(self, present: Configuration) -> bool:
         """Read the tables of all legs again; True when some leg must be compiled

@@ -13,6 +13,7 @@ from syncengine.errors import EngineError
 
 PORTION_CHANGES = 500
 WAIT_SECONDS = 0.05
+GATHER_SECONDS = 0.01
 
 
 class Receiver:
@@ -29,6 +30,7 @@ class Receiver:
         self._changes = 0
         self._bytes = 0
         self._more = False
+        self._wanted = False
         self._received = stream.seen_position
         self._seen = self._received
         self._confirm = ""
@@ -53,7 +55,10 @@ class Receiver:
         Raises what the stream raised (OutageError), once nothing waits any more.
         """
         with self._changed:
+            self._wanted = True
+            self._changed.notify_all()
             self._changed.wait_for(self._ready, timeout_seconds)
+            self._wanted = False
             taken: list[Transaction] = []
             changes = size = 0
             while self._waiting and changes < self._max_changes:
@@ -103,6 +108,7 @@ class Receiver:
             while not self._stopping:
                 self._answer()
                 if not self._full():
+                    self._gather()
                     self._receive()
         except EngineError as error:
             self._failure = error
@@ -126,6 +132,14 @@ class Receiver:
                 return False
             self._changed.wait(WAIT_SECONDS)
             return True
+
+    def _gather(self) -> None:
+        """While nobody waits, let changes gather: many at once cost less than each as
+        it comes."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._wanted or self._stopping, GATHER_SECONDS
+            )
 
     def _receive(self) -> None:
         received = self._stream.receive(PORTION_CHANGES, self._max_bytes, WAIT_SECONDS)

@@ -32,6 +32,7 @@ from syncengine.live.retrying import Retrier
 from syncengine.live.revived import Revived
 from syncengine.live.routing import Routed, Router
 from syncengine.live.settling import settle_with
+from syncengine.live.watching import Watcher
 from syncengine.mapping.compiled import CompiledLeg
 from syncengine.ports import Control, Journal, StreamReport
 
@@ -52,7 +53,6 @@ class LiveSettings:
     configuration_every: float = 0.1
     report_every: float = 0.5
     retry_every: float = 1.0
-    lag_bytes_every: float = 5.0
     check_every: float = 5.0
     first_delay: float = 0.1
     longest_delay: float = 5.0
@@ -180,9 +180,9 @@ class _Session:
         self._retrier = Retrier(self._reader, self._applier, journal)
         self._capture = Capture(source, link, journal)
         self._lag_seconds = 0.0
-        self._lag_bytes: int | None = None
+        self._watcher = Watcher(source, target, link, settings.check_every)
+        stack.callback(self._watcher.close)
         self._due = _Due()
-        self._due.now("check", settings.check_every)
 
     def _opposite(self, map_id: int) -> CompiledLeg | None:
         return self._configuration.reverse.get(map_id)
@@ -221,6 +221,7 @@ class _Session:
             self._control.configuration(), self._configuration
         )
         self._router.use(self._configuration.by_table)
+        self._watcher.watch(self._configurator.watched(self._configuration))
         self._due.force("retry")
         for leg in self._configuration.broken():
             code, _, message = leg.problem.partition(": ")
@@ -290,7 +291,7 @@ class _Session:
                 state="retrying",
                 position=self.position,
                 lag_seconds=(datetime.now(UTC) - oldest).total_seconds(),
-                lag_bytes=self._lag_bytes,
+                lag_bytes=self._watcher.lag_bytes,
                 message=error.message,
             )
         )
@@ -307,28 +308,19 @@ class _Session:
             self._receiver.ask()
         if self._due.now("retry", self._settings.retry_every):
             self._retrier.run(self._configuration)
-        if self._due.now("check", self._settings.check_every):
-            self._check()
-
-    def _check(self) -> None:
-        """Notice tables that changed, went or came back, and mend their capture."""
-        if self._configurator.refresh(self._configuration):
-            self._reconfigure()
-        tables = sorted(
-            {
-                leg.compiled.source.name
-                for leg in self._configuration.legs
-                if leg.compiled
-            }
-        )
-        if tables:
-            self._capture.ensure(tables)
+        if self._watcher.tables_changed.is_set():
+            self._watcher.tables_changed.clear()
+            if self._configurator.refresh(self._configuration):
+                self._reconfigure()
+        if self._watcher.capture_incomplete.is_set():
+            self._watcher.capture_incomplete.clear()
+            self._capture.ensure(
+                self._configurator.watched(self._configuration).captured
+            )
 
     def _report(self, *, always: bool = False) -> None:
         if not (self._due.now("report", self._settings.report_every) or always):
             return
-        if self._due.now("lag_bytes", self._settings.lag_bytes_every):
-            self._lag_bytes = self._source.lag_bytes(self._link)
         written = {key: dict(counts) for key, counts in self._tally.written.items()}
         moments = dict(self._tally.last_change)
         self._tally.written.clear()
@@ -338,7 +330,7 @@ class _Session:
                 state="running",
                 position=self._receiver.seen_position,
                 lag_seconds=self._lag_seconds,
-                lag_bytes=self._lag_bytes,
+                lag_bytes=self._watcher.lag_bytes,
                 written=written,
                 last_change=moments,
             )

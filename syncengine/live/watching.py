@@ -1,0 +1,89 @@
+"""Looks after the tables of a stream beside its work, never in its way.
+
+Reading both catalogs takes tens of milliseconds: done between two batches, everybody
+whose change comes just then would wait for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from syncengine.connectors.base import Connector
+from syncengine.errors import EngineError
+from syncengine.mapping.schema import TableSchema
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What to look at: tables of both sides, and those captured on the source."""
+
+    source: Sequence[str]
+    target: Sequence[str]
+    captured: Sequence[str]
+
+
+class Watcher:
+    """A thread with connections of its own that looks every few seconds.
+
+    `tables_changed` and `capture_incomplete` stay set until the stream has dealt with
+    them and clears them; `lag_bytes` is the last known size of the source's log that
+    is held for this stream.
+    """
+
+    def __init__(
+        self, source: Connector, target: Connector, link: str, every_seconds: float
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._link = link
+        self._every = every_seconds
+        self._watched = Watched((), (), ())
+        self._known: tuple[Watched, dict[str, TableSchema], dict[str, TableSchema]]
+        self._known = (self._watched, {}, {})
+        self._end = threading.Event()
+        self.tables_changed = threading.Event()
+        self.capture_incomplete = threading.Event()
+        self.lag_bytes: int | None = None
+        self._thread = threading.Thread(
+            target=self._run, name="dualwrite watcher", daemon=True
+        )
+        self._thread.start()
+
+    def watch(self, watched: Watched) -> None:
+        """Look at these from now on."""
+        self._watched = watched
+
+    def close(self) -> None:
+        """End the thread; one that waits for a dead host is left to itself."""
+        self._end.set()
+        self._thread.join(1.0)
+
+    def _run(self) -> None:
+        while not self._end.wait(self._every):
+            try:
+                self._look()
+            except EngineError:
+                continue  # an outage shows in the stream itself; look again later
+
+    def _look(self) -> None:
+        watched = self._watched
+        self.lag_bytes = self._source.lag_bytes(self._link)
+        if not watched.source:
+            return
+        source = dict(self._source.tables(watched.source).tables)
+        target = dict(self._target.tables(watched.target).tables)
+        known = self._known
+        self._known = (watched, source, target)
+        if known[0] is watched and known[1:] != (source, target):
+            self.tables_changed.set()
+        if any(name not in source for name in watched.source) or any(
+            name not in target for name in watched.target
+        ):
+            self.tables_changed.set()
+        if watched.captured and self._incomplete(watched.captured):
+            self.capture_incomplete.set()
+
+    def _incomplete(self, tables: Sequence[str]) -> bool:
+        return bool(self._source.plan_install(self._link, tables).statements)
