@@ -1,14 +1,21 @@
-"""Reads about streams: who is alive, who has heard the newest revision."""
+"""Reads: sets and environments by name, streams that are alive or behind."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from portal.environments.models import Stream, StreamState
+from portal.environments.models import (
+    ConnectionSet,
+    Environment,
+    Stream,
+    StreamState,
+)
+from portal.refusals import NotFound
 
 ALIVE_WITHIN = timedelta(seconds=5)
 
@@ -31,3 +38,56 @@ def heard_within(connection_set_ids: Sequence[int], seconds: float) -> bool:
     return Stream.objects.filter(
         connection_set__in=connection_set_ids, heartbeat_at__gte=since
     ).exists()
+
+
+def find_connection_set(name: str) -> ConnectionSet:
+    """The connection set of this name, with its environments."""
+    sets = ConnectionSet.objects.select_related("finops", "dataverse")
+    found = sets.filter(name=name).first()
+    if found is None:
+        raise NotFound(_nothing("connection set", name, sets))
+    return found
+
+
+def find_environment(name: str) -> Environment:
+    """The environment of this name."""
+    found = Environment.objects.filter(name=name).first()
+    if found is None:
+        raise NotFound(_nothing("environment", name, Environment.objects.all()))
+    return found
+
+
+def linked_set(environment: Environment) -> ConnectionSet | None:
+    """The connection set the environment is part of."""
+    return (
+        ConnectionSet.objects.select_related("finops", "dataverse")
+        .filter(Q(finops=environment) | Q(dataverse=environment))
+        .first()
+    )
+
+
+def _nothing(kind: str, name: str, rows: QuerySet[Any]) -> str:
+    known = rows.order_by("name").values_list("name", flat=True)[:20]
+    hint = f" They are: {', '.join(known)}." if known else " There are none yet."
+    return f"There is no {kind} {name}.{hint}"
+
+
+def choose_connection_set(name: str | None) -> ConnectionSet:
+    """The connection set `name`; without a name the only one there is."""
+    sets = ConnectionSet.objects.select_related("finops", "dataverse").order_by("name")
+    if name:
+        found = sets.filter(name=name).first()
+        if found is not None:
+            return found
+    known = ", ".join(each.name for each in sets)
+    if name:
+        hint = f" There are: {known}." if known else ""
+        raise NotFound(f"There is no connection set {name}.{hint}")
+    if not known:
+        raise NotFound("There is no connection set yet: make one with 'dw apply'.")
+    if len(sets) > 1:
+        raise Refusal(
+            f"There are several connection sets, so say which of {known}.",
+            code="ambiguous",
+        )
+    return sets[0]

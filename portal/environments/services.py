@@ -19,6 +19,7 @@ from portal.environments.models import (
     LegalEntity,
     Stream,
 )
+from portal.environments.queries import linked_set
 from portal.environments.unlinking import Remains, Unlinked, unlink
 from portal.refusals import ActionForbidden, ConfigurationRefused, Refusal
 from syncengine.connectors.base import Description
@@ -136,9 +137,7 @@ def update_environment(
 def delete_environment(environment: Environment, *, user: User | None = None) -> None:
     """Forget an environment and its connection string. Refused while it is linked;
     nothing changes in the system itself."""
-    link = ConnectionSet.objects.filter(
-        Q(finops=environment) | Q(dataverse=environment)
-    ).first()
+    link = linked_set(environment)
     if link is not None:
         raise ActionForbidden(
             f"{environment.name} is linked by {link.name} and cannot be deleted: "
@@ -168,9 +167,7 @@ def create_connection_set(
                 f"{environment.name} is a {environment.role} environment and cannot "
                 f"be the {side.value} side of {name}."
             )
-        other = ConnectionSet.objects.filter(
-            Q(finops=environment) | Q(dataverse=environment)
-        ).first()
+        other = linked_set(environment)
         if other is not None:
             raise ConfigurationRefused(
                 f"{environment.name} is already linked by {other.name}; an "
@@ -271,14 +268,18 @@ def check_environment(
     link: str = "",
     tables: Sequence[str] = (),
     installed: bool = True,
+    unlinked: bool = False,
 ) -> ConnectionTest:
     """Reach the environment and check its prerequisites; changes nothing. Where
-    capture is not `installed` yet, find what would keep it from being."""
+    capture is not `installed` yet, find what would keep it from being; where the
+    environment is `unlinked`, what any link would miss."""
     findings: Sequence[HealthFinding] = ()
     try:
         connector = connector_for(environment)
         description = connector.describe()
-        if link and installed:
+        if unlinked:
+            findings = connector.check("", ())
+        elif link and installed:
             findings = connector.check(link, tables)
         elif link:
             findings = connector.plan_install(link, tables).findings

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from django.utils import timezone
 
-from portal.environments.models import ConnectionSet, StreamState
-from portal.environments.services import check_environment
-from portal.maps.models import MapState
+from portal.environments.models import ConnectionSet, Environment, StreamState
+from portal.environments.queries import linked_set
+from portal.environments.services import ConnectionTest, check_environment
+from portal.maps.models import MapState, TableMap
 from portal.maps.preparation import (
     capture_tables,
     definition,
@@ -20,32 +21,48 @@ from portal.maps.preparation import (
 from portal.maps.queries import stream_state
 from portal.refusals import Refusal
 from syncengine.mapping.model import HealthFinding, Severity, Side
+from syncengine.mapping.model import TableMap as Definition
 
 
-def check_connection_set(connection_set: ConnectionSet) -> list[HealthFinding]:
+@dataclass(frozen=True)
+class SetCheck:
+    """What a check of a connection set found: on each side, and with its maps and
+    streams."""
+
+    sides: Mapping[Side, ConnectionTest]
+    others: tuple[HealthFinding, ...]
+
+    @property
+    def findings(self) -> list[HealthFinding]:
+        """Everything, side by side."""
+        return [
+            *(finding for side in self.sides.values() for finding in side.findings),
+            *self.others,
+        ]
+
+
+def check_connection_set(connection_set: ConnectionSet) -> SetCheck:
     """Reach both systems, check what capture needs for the maps in use (for all maps
     while none is: a run installs it), validate all maps, and look after the streams.
     Changes nothing."""
     maps = maps_of(connection_set)
     definitions = [definition(table_map) for table_map in maps]
-    in_use = [
-        definition(table_map)
-        for table_map in maps
-        if table_map.state != MapState.NOT_RUNNING
-    ]
+    in_use = _in_use(maps)
+    sides = {
+        side: _check_side(connection_set, side, definitions, in_use) for side in Side
+    }
     findings: list[HealthFinding] = []
-    reachable = True
-    for side in Side:
-        environment = connection_set.environment(side)
-        tested = check_environment(
-            environment,
-            link=connection_set.link_id,
-            tables=capture_tables(in_use or definitions, side),
-            installed=bool(in_use),
+    if connection_set.retired_at is not None:
+        findings.append(
+            HealthFinding(
+                "being_unlinked",
+                Severity.ERROR,
+                "The connection set was unlinked only in part; its maps cannot run.",
+                place=connection_set.name,
+                cure="Unlink it again to finish.",
+            )
         )
-        reachable = reachable and tested.description is not None
-        findings += _placed(tested.findings, environment.name)
-    if reachable:
+    if all(tested.description is not None for tested in sides.values()):
         try:
             schemas = read_schemas(connection_set, definitions)
         except Refusal as refusal:
@@ -65,11 +82,61 @@ def check_connection_set(connection_set: ConnectionSet) -> list[HealthFinding]:
                 )
     if in_use:
         findings += _streams(connection_set)
-    return findings
+    return SetCheck(sides, tuple(findings))
 
 
-def _placed(findings: Sequence[HealthFinding], name: str) -> list[HealthFinding]:
+def check_alone(environment: Environment) -> ConnectionTest:
+    """The check of one environment: for what its connection set needs of it, or,
+    while it is not linked, for what any would need. Changes nothing."""
+    connection_set = linked_set(environment)
+    if connection_set is None:
+        return check_environment(environment, unlinked=True)
+    maps = maps_of(connection_set)
+    return _check_side(
+        connection_set,
+        environment.side,
+        [definition(table_map) for table_map in maps],
+        _in_use(maps),
+    )
+
+
+def administrator_script(findings: Sequence[HealthFinding]) -> str:
+    """All statements that findings ask a database administrator to run, each once."""
+    statements = [
+        statement
+        for finding in findings
+        for statement in finding.script.split(";\n")
+        if statement.strip()
+    ]
+    return "".join(f"{statement};\n" for statement in dict.fromkeys(statements))
+
+
+def _in_use(maps: Sequence[TableMap]) -> list[Definition]:
     return [
+        definition(table_map)
+        for table_map in maps
+        if table_map.state != MapState.NOT_RUNNING
+    ]
+
+
+def _check_side(
+    connection_set: ConnectionSet,
+    side: Side,
+    definitions: Sequence[Definition],
+    in_use: Sequence[Definition],
+) -> ConnectionTest:
+    environment = connection_set.environment(side)
+    tested = check_environment(
+        environment,
+        link=connection_set.link_id,
+        tables=capture_tables(in_use or definitions, side),
+        installed=bool(in_use),
+    )
+    return replace(tested, findings=_placed(tested.findings, environment.name))
+
+
+def _placed(findings: Sequence[HealthFinding], name: str) -> tuple[HealthFinding, ...]:
+    return tuple(
         replace(
             finding,
             place=finding.place
@@ -77,7 +144,7 @@ def _placed(findings: Sequence[HealthFinding], name: str) -> list[HealthFinding]
             else f"{name} {finding.place}".strip(),
         )
         for finding in findings
-    ]
+    )
 
 
 def _streams(connection_set: ConnectionSet) -> list[HealthFinding]:

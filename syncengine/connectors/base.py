@@ -365,7 +365,8 @@ class Connector(Protocol):
         `link`, for where `uninstall` cannot come. Makes no connection."""
 
     def check(self, link: str, tables: Sequence[str]) -> list[HealthFinding]:
-        """Findings for each missing prerequisite; empty means ready."""
+        """Findings for each missing prerequisite; empty means ready. Without a link,
+        what every link would miss."""
 
     def position_key(self, position: str) -> int:
         """A number that orders positions; differences are bytes of log."""

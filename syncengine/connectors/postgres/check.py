@@ -28,10 +28,14 @@ def check(
 ) -> list[HealthFinding]:
     """What stands between `tables` of this environment and live sync of `link`.
 
-    Empty means ready. Errors block a run, warnings and informations do not.
+    Empty means ready. Errors block a run, warnings and informations do not. Without
+    a link only the server itself is looked at.
     """
     facts = gather(connection, settings, link, tables)
-    findings = [*_server(connection, facts), *_own(connection, facts)]
+    findings = _server(connection, facts)
+    if not link:
+        return findings
+    findings += _own(connection, facts)
     for name in facts.missing:
         findings.append(
             HealthFinding(
