@@ -15,7 +15,7 @@ from portal.environments.models import (
     Stream,
     StreamState,
 )
-from portal.refusals import NotFound
+from portal.refusals import NotFound, Refusal
 
 ALIVE_WITHIN = timedelta(seconds=5)
 
@@ -49,6 +49,22 @@ def find_connection_set(name: str) -> ConnectionSet:
     return found
 
 
+def choose_connection_set(name: str | None) -> ConnectionSet:
+    """The connection set of this name; without a name the only one there is."""
+    if name:
+        return find_connection_set(name)
+    sets = ConnectionSet.objects.select_related("finops", "dataverse").order_by("name")
+    if not sets:
+        raise NotFound("There is no connection set yet: make one with 'dw apply'.")
+    if len(sets) > 1:
+        raise Refusal(
+            "There are several connection sets, so say which: "
+            f"{', '.join(each.name for each in sets)}.",
+            code="ambiguous",
+        )
+    return sets[0]
+
+
 def find_environment(name: str) -> Environment:
     """The environment of this name."""
     found = Environment.objects.filter(name=name).first()
@@ -70,24 +86,3 @@ def _nothing(kind: str, name: str, rows: QuerySet[Any]) -> str:
     known = rows.order_by("name").values_list("name", flat=True)[:20]
     hint = f" They are: {', '.join(known)}." if known else " There are none yet."
     return f"There is no {kind} {name}.{hint}"
-
-
-def choose_connection_set(name: str | None) -> ConnectionSet:
-    """The connection set `name`; without a name the only one there is."""
-    sets = ConnectionSet.objects.select_related("finops", "dataverse").order_by("name")
-    if name:
-        found = sets.filter(name=name).first()
-        if found is not None:
-            return found
-    known = ", ".join(each.name for each in sets)
-    if name:
-        hint = f" There are: {known}." if known else ""
-        raise NotFound(f"There is no connection set {name}.{hint}")
-    if not known:
-        raise NotFound("There is no connection set yet: make one with 'dw apply'.")
-    if len(sets) > 1:
-        raise Refusal(
-            f"There are several connection sets, so say which of {known}.",
-            code="ambiguous",
-        )
-    return sets[0]

@@ -435,11 +435,24 @@ def test_what_is_written_is_read_back_exactly(table_map: TableMap) -> None:
     assert dump_product_map(found.table_map) == text
 
 
-MEMBERS = (
-    "legs fieldMappings valueTransforms valueMap version name environments schemas "
-    "entityMappingTasks template dualWritePortal value maps msdyn_mapping key "
-    "syncDirection"
-).split()
+MEMBERS = [
+    "legs",
+    "fieldMappings",
+    "valueTransforms",
+    "valueMap",
+    "version",
+    "name",
+    "environments",
+    "schemas",
+    "entityMappingTasks",
+    "template",
+    "dualWritePortal",
+    "value",
+    "maps",
+    "msdyn_mapping",
+    "key",
+    "syncDirection",
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 5) | st.text(max_size=4),
     lambda inner: (
