@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
+from collections.abc import Sequence
 
 import yaml
 
+from portal.management.reading import read_text
 from portal.management.results import Add, Console, Result
 from portal.maps import configuration
+from portal.maps.models import TableMap
 from portal.maps.queries import find_maps
-from portal.refusals import Refusal
 from syncengine.mapping.files import parse_document
+from syncengine.mapping.product_json import (
+    beyond_product,
+    dump_product_maps,
+    product_document,
+    summary,
+)
 
+PRODUCT = "dualwrite-json"
 MARKS = {"create": "+", "update": "~", "unchanged": "="}
 
 
@@ -26,22 +34,12 @@ def register(add: Add) -> None:
     )
     parser = add("export", export, "write the configuration, or some maps, as a file")
     parser.add_argument("maps", nargs="*", metavar="MAP")
-    parser.add_argument("--format", choices=["yaml"], default="yaml")
+    parser.add_argument("--format", choices=["yaml", PRODUCT], default="yaml")
 
 
 def apply(options: argparse.Namespace, console: Console) -> Result:
     """Apply a file, or with --plan say what applying would do."""
-    try:
-        text = Path(options.file).read_text(encoding="utf-8")
-    except OSError as error:
-        raise Refusal(
-            f"{options.file} cannot be read: {error.strerror or error}.",
-            code="file_unreadable",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise Refusal(
-            f"{options.file} is not UTF-8 text.", code="file_unreadable"
-        ) from error
+    text = read_text(options.file)
     document = parse_document(text, os.environ)
     differences = configuration.apply_document(document, plan=options.plan)
     changes = [d for d in differences if d.operation.value != "unchanged"]
@@ -68,6 +66,37 @@ def apply(options: argparse.Namespace, console: Console) -> Result:
 def export(options: argparse.Namespace, console: Console) -> Result:
     """Print what is stored as a file that `apply` takes."""
     maps = find_maps(options.maps) if options.maps else None
+    if options.format == PRODUCT:
+        return _export_product(maps, console)
     text = configuration.export_document(maps)
     empty = {"environments": [], "connection_sets": [], "maps": []}
     return Result({**empty, **(yaml.safe_load(text) or {})}, text.rstrip("\n"))
+
+
+def _export_product(maps: Sequence[TableMap] | None, console: Console) -> Result:
+    """Maps as the original product writes them; what it would not take over is told
+    on standard error."""
+    definitions = [
+        entry.table_map for entry in configuration.stored_document(maps).maps
+    ]
+    not_carried = []
+    for definition in definitions:
+        beyond = beyond_product(definition)
+        for line in summary(beyond):
+            console.progress(f"{definition.name}: not carried: {line}")
+        not_carried += [
+            {
+                "map": definition.name,
+                "place": leftover.place,
+                "value": leftover.value,
+                "reason": leftover.reason,
+            }
+            for leftover in beyond
+        ]
+    return Result(
+        {
+            "maps": [product_document(definition) for definition in definitions],
+            "not_carried": not_carried,
+        },
+        dump_product_maps(definitions).rstrip("\n"),
+    )

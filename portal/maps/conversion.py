@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django.db.models import prefetch_related_objects
+from itertools import chain
+
+from django.db.models import Model, prefetch_related_objects
 
 from portal.maps import models
 from syncengine.mapping.model import (
@@ -65,6 +67,43 @@ def to_engine(version: models.MapVersion) -> TableMap:
             for lookup in version.lookups.all()
         ),
     )
+
+
+def unstorable(definition: TableMap) -> list[str]:
+    """Why the rows of a version cannot hold `definition`: a sentence each."""
+    texts: list[tuple[str, str | None, type[Model], str]] = [
+        ("name", definition.name, models.TableMap, "name"),
+        ("publisher", definition.publisher, models.MapVersion, "publisher"),
+    ]
+    for side in Side:
+        field = f"{side.value}_table"
+        texts.append(
+            (f"{side} table", definition.table(side), models.MapVersion, field)
+        )
+        for column in definition.columns:
+            end = (f"{side} column", column.on(side), models.ColumnMap, side.value)
+            texts.append(end)
+    for lookup in definition.lookups:
+        for field in ("column", "table", "reference"):
+            value = getattr(lookup, field)
+            texts.append((f"lookup {field}", value, models.LookupDeclaration, field))
+    reasons = []
+    for what, value, model, field in texts:
+        limit = model._meta.get_field(field).max_length
+        if value and limit and len(value) > limit:
+            reasons.append(
+                f"The {what} {value[:40]}... has {len(value)} characters, "
+                f"{limit} at most are possible."
+            )
+    declared = [(each.side, each.column) for each in definition.lookups]
+    if len(set(declared)) < len(declared):
+        reasons.append("A column's lookup is declared twice.")
+    free = [definition.finops_filter, definition.dataverse_filter]
+    for column in definition.columns:
+        free += [column.default or "", *chain.from_iterable(column.values or ())]
+    if any("\0" in (text or "") for text in [*free, *(entry[1] for entry in texts)]):
+        reasons.append("A text holds a NUL character, which no database keeps.")
+    return reasons
 
 
 def from_engine(

@@ -77,6 +77,7 @@ def create_map(
     connection_set: ConnectionSet, definition: Definition, *, user: User | None = None
 ) -> TableMap:
     """A new map with its first version, not running."""
+    _refuse_unstorable(definition)
     preparation.refuse_retired(connection_set.pk)
     if TableMap.objects.filter(
         connection_set=connection_set, name=definition.name
@@ -102,6 +103,7 @@ def create_version(
     Refused while the map is anything but Not running, and when this publisher has
     used the version number for this map before.
     """
+    _refuse_unstorable(definition)
     table_map = _lock([table_map.pk])[0]
     if table_map.state != MapState.NOT_RUNNING:
         raise ActionForbidden(
@@ -162,6 +164,15 @@ def delete(table_map: TableMap, *, user: User | None = None) -> None:
     )
     bump_revision([table_map.connection_set_id])
     removal.remove_maps([table_map.pk])
+
+
+def _refuse_unstorable(definition: Definition) -> None:
+    if reasons := conversion.unstorable(definition):
+        raise Refusal(
+            f"Map {definition.name[:80]} cannot be stored.",
+            code="definition_invalid",
+            reasons=reasons,
+        )
 
 
 def run(
