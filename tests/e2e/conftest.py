@@ -97,7 +97,7 @@ def browser(
 
 @pytest.fixture(scope="module")
 def browser_context_args(base_url: str) -> dict[str, Any]:
-    return {"base_url": base_url, "viewport": {"width": 1280, "height": 900}}
+    return {"base_url": base_url}
 
 
 @pytest.fixture(scope="module", autouse=True)

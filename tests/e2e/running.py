@@ -117,30 +117,32 @@ class RunningPortal:
             poll=0.2,
         )
 
+    def dw(self, *arguments: str) -> None:
+        """Run one command of the command line, which must succeed."""
+        subprocess.run(
+            [sys.executable, "manage.py", "dw", *arguments],
+            cwd=ROOT,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            check=True,
+            timeout=START_SECONDS,
+        )
+
     def recover(self) -> None:
         """After a failed test: let the next one find everything running."""
         for state, *command in (
             ("paused", "resume"),
             ("not_running", "run", "--skip-initial-sync"),
         ):
-            found = self.sql().execute(
-                "SELECT name FROM maps_tablemap WHERE state = %s", [state]
-            )
-            if names := [row[0] for row in found.fetchall()]:
-                subprocess.run(
-                    [sys.executable, "manage.py", "dw", *command, *names],
-                    cwd=ROOT,
-                    env=self.environ,
-                    stdin=subprocess.DEVNULL,
-                    check=True,
-                    timeout=START_SECONDS,
-                )
+            query = "SELECT name FROM maps_tablemap WHERE state = %s"
+            if names := [row[0] for row in self.sql().execute(query, [state])]:
+                self.dw(*command, *names)
         self.sql().execute(
             "UPDATE errors_syncerror SET state = 'dismissed', not_before = NULL"
             " WHERE state IN ('open', 'retrying')"
         )
 
-    def logs(self, characters: int = 3000) -> str:
+    def logs(self, characters: int = 1500) -> str:
         """The ends of all logs, for messages of failed tests."""
         return "\n".join(
             f"--- {log.name} ---\n{log.read_text()[-characters:]}"

@@ -1,0 +1,291 @@
+"""Every page in every look: no failure, nothing cut off, keyboard, long lists."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import (
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    Response,
+    expect,
+)
+
+from tests.e2e.conftest import WAIT_MILLISECONDS
+from tests.e2e.running import RunningPortal
+
+ACCOUNTS = "Customers V3 (accounts)"
+LOOKS = [
+    (scheme, width, height)
+    for scheme in ("light", "dark")
+    for width, height in ((1280, 900), (375, 812))
+]
+MANY = 10_000
+QUICK_MILLISECONDS = 1000.0
+LONG_MESSAGE = "accounts refuses the row: " + "a rule with many words fails, " * 40
+LONG_WORDS = "23514: " + "Failing_row_contains_something_without_a_single_space" * 20
+
+MAKE_ERRORS = """
+INSERT INTO errors_syncerror (table_map_id, direction, phase, key, key_text, code,
+    "column", message, remote, operation, "group", position, source_row, mapped_row,
+    state, count, first_seen, last_seen, attempts)
+SELECT %(map)s, 'finops_to_dataverse', 'live',
+    jsonb_build_array('usmf', 'MANY-' || n), 'usmf / MANY-' || n,
+    CASE n %% 3 WHEN 0 THEN 'check_violated' ELSE 'value_not_in_map' END,
+    'onholdstatus', %(message)s, %(remote)s, 'upsert', '', '',
+    jsonb_build_object('customeraccount', 'MANY-' || n, 'salesmemo', %(message)s::text),
+    jsonb_build_object('accountnumber', 'MANY-' || n, 'description', %(message)s::text),
+    'open', 1, now() - n * interval '1 second', now(), 1
+FROM generate_series(1, %(many)s) n
+"""
+MAKE_QUEUE = """
+INSERT INTO sync_queuedchange (table_map_id, direction, position, ordinal,
+    transaction_id, committed_at, kind, key, key_text, columns, new, old, size,
+    created_at)
+SELECT %(map)s, 'dataverse_to_finops', '00000000/' || upper(lpad(to_hex(n), 8, '0')),
+    n, n::text, now() - n * interval '1 second', 'update',
+    jsonb_build_array('USMF', 'MANY-' || n), 'USMF / MANY-' || n,
+    '["accountnumber", "description"]', jsonb_build_array('MANY-' || n, 'new'),
+    jsonb_build_array('MANY-' || n, 'old'), 20, now()
+FROM generate_series(1, %(many)s) n
+"""
+
+
+class Watch:
+    """What a browser complains about, and what the server refused."""
+
+    def __init__(self, page: Page) -> None:
+        self.found: list[str] = []
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.found.append(f"script: {error}"))
+        page.on("requestfailed", self._failed)
+        page.on("response", self._answered)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.found.append(f"console: {message.text}")
+
+    def _failed(self, request: Request) -> None:
+        # A poll that is under way when the page is left is no failure.
+        if request.failure != "net::ERR_ABORTED":
+            self.found.append(f"failed: {request.url} {request.failure}")
+
+    def _answered(self, response: Response) -> None:
+        if response.status >= 400:
+            self.found.append(f"{response.status}: {response.url}")
+
+
+@pytest.fixture
+def many(portal: RunningPortal) -> Iterator[int]:
+    """A paused map with very many errors and queued changes; its id."""
+    chosen, session = portal.map_id(ACCOUNTS), portal.sql()
+    values = {
+        "map": chosen,
+        "many": MANY,
+        "message": LONG_MESSAGE,
+        "remote": LONG_WORDS,
+    }
+    portal.dw("pause", ACCOUNTS)
+    try:
+        session.execute(MAKE_ERRORS, values)
+        session.execute(MAKE_QUEUE, values)
+        session.execute("ANALYZE errors_syncerror, sync_queuedchange")
+        yield chosen
+    finally:
+        session.execute("DELETE FROM errors_syncerror WHERE key_text ~ 'MANY'")
+        session.execute("DELETE FROM sync_queuedchange WHERE key_text ~ 'MANY'")
+        portal.dw("resume", ACCOUNTS)
+
+
+def addresses(portal: RunningPortal, chosen: int) -> list[str]:
+    """Every page of the portal."""
+    error = portal.value("", "SELECT max(id) FROM errors_syncerror")
+    tabs = ("columns", "initial-sync", "queued", "errors", "activity")
+    return [
+        "/",
+        "/maps/",
+        "/maps/?q=nothing+matches+this",
+        *(f"/maps/{chosen}/{tab}/" for tab in tabs),
+        f"/maps/run/?map={chosen}",
+        f"/maps/stop/?map={chosen}",
+        "/errors/",
+        "/errors/?state=resolved&key=nothing",
+        f"/errors/{error}/",
+        "/activity/",
+        "/activity/?kind=errors",
+    ]
+
+
+ADMIN = [
+    "/admin/",
+    "/admin/environments/environment/",
+    "/admin/environments/connectionset/",
+    "/admin/maps/tablemap/",
+    "/admin/accounts/user/",
+]
+NOTHING = "/there-is-no-such-page/"
+
+CUT_OFF = """() => {
+    const root = document.documentElement;
+    const found = [];
+    if (root.scrollWidth > root.clientWidth) {
+        found.push(`page ${root.scrollWidth} > ${root.clientWidth}`);
+    }
+    const scrolls = ".dw-table-wrap, .dw-tabs, .dw-sr, pre, option, select";
+    for (const one of document.querySelectorAll(".dw-page *")) {
+        const box = one.getBoundingClientRect();
+        if (box.width && box.right > root.clientWidth + 1 && !one.closest(scrolls)) {
+            found.push(`${one.tagName}.${one.className} ends at ${box.right}`);
+        }
+    }
+    return found.slice(0, 3);
+}"""
+
+
+def test_no_page_complains_or_is_cut_off_in_any_look(
+    portal: RunningPortal,
+    many: int,
+    new_context: Callable[..., BrowserContext],
+    session_state: Any,
+) -> None:
+    complaints: list[str] = []
+    pages = addresses(portal, many)
+    for scheme, width, height in LOOKS:
+        context = new_context(
+            storage_state=session_state,
+            color_scheme=scheme,
+            viewport={"width": width, "height": height},
+        )
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MILLISECONDS)
+        watch = Watch(page)
+        beside = ADMIN if (scheme == "light") == (width > 1000) else []
+        for address in (*pages, *beside):
+            page.goto(address)
+            expect(page.locator("h1").first).to_be_attached()
+            dark = page.evaluate("document.documentElement.classList.contains('dark')")
+            assert dark == (scheme == "dark")
+            found = [*watch.found, *page.evaluate(CUT_OFF)]
+            complaints += [f"{scheme} {width} {address}: {each}" for each in found]
+            watch.found.clear()
+        page.goto(NOTHING)
+        expect(page.get_by_test_id("problem")).to_contain_text("There is no such page")
+        assert not page.evaluate(CUT_OFF)
+        context.close()
+    assert not complaints, "\n".join(complaints)
+
+
+def test_the_sign_in_page_does_not_complain_and_fits(
+    portal: RunningPortal, new_context: Callable[..., BrowserContext]
+) -> None:
+    for scheme, width, height in LOOKS:
+        context = new_context(
+            color_scheme=scheme, viewport={"width": width, "height": height}
+        )
+        page = context.new_page()
+        watch = Watch(page)
+        page.goto("/accounts/login/")
+        expect(page.get_by_label("Username")).to_have_attribute("autofocus", "")
+        assert not [*watch.found, *page.evaluate(CUT_OFF)]
+        context.close()
+
+
+def test_very_long_lists_are_paged_and_quick(
+    many: int, portal: RunningPortal, signed_in: Page
+) -> None:
+    page = signed_in
+    for address, row, total in (
+        ("/errors/", "error-row", "10,000 errors"),
+        (f"/maps/{many}/errors/", "error-row", "10,000 errors"),
+        (f"/maps/{many}/queued/", "queued-row", "10,000 changes"),
+    ):
+        page.goto(address)
+        expect(page.get_by_test_id(row)).to_have_count(50)
+        expect(page.get_by_test_id("total")).to_have_text(total)
+        first = page.get_by_test_id(row).first.inner_text()
+        page.get_by_role("link", name="Older").click()
+        expect(page.get_by_test_id(row).first).not_to_have_text(first)
+        expect(page.get_by_test_id(row)).to_have_count(50)
+        assert "before=" in page.url
+        page.get_by_role("link", name="Newer").click()
+        expect(page.get_by_role("link", name="Newer")).to_have_count(0)
+
+        oldest = f"{address}?after=0"
+        for asked in (address, oldest, f"{address}?key=MANY-99"):
+            assert quickest(page, asked) < QUICK_MILLISECONDS, asked
+    for address in ("/", "/live/", "/maps/", f"/maps/{many}/errors/live/"):
+        assert quickest(page, address) < QUICK_MILLISECONDS, address
+    page.goto("/errors/")
+    page.get_by_label("Code").select_option("check_violated")
+    expect(page.get_by_test_id("total")).to_have_text("3,333 errors")
+    expect(page.get_by_label("Code")).to_have_value("check_violated")
+
+
+def quickest(page: Page, address: str) -> float:
+    """Milliseconds to the answer, at best of three: other programs may be busy."""
+    taken = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        response = page.request.get(address)
+        taken.append((time.perf_counter() - begun) * 1000)
+        assert response.ok, f"{address}: {response.status}"
+    return min(taken)
+
+
+# -- keyboard ---------------------------------------------------------------------
+
+FOCUS_IS_SEEN = """() => {
+    const style = getComputedStyle(document.activeElement);
+    return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
+}"""
+
+
+def tab_to(page: Page, target: Locator, key: str = "Tab") -> None:
+    """Press a key until the target has the focus, and see that it shows."""
+    for _ in range(60):
+        page.keyboard.press(key)
+        if target.evaluate("one => one === document.activeElement"):
+            assert page.evaluate(FOCUS_IS_SEEN)
+            return
+    raise AssertionError(f"{key} never reaches {target}")
+
+
+def test_the_keyboard_reaches_every_main_action(
+    portal: RunningPortal, signed_in: Page
+) -> None:
+    page = signed_in
+    page.goto("/maps/")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    for label in ("Search", "Connection set", "State"):
+        tab_to(page, page.get_by_label(label, exact=True))
+    # The sidebar was skipped: the content is reached at once.
+    tab_to(page, page.get_by_label("Select Currencies"))
+    page.keyboard.press("Space")
+    expect(page.get_by_text("1 of 5 selected")).to_be_visible()
+    for action in ("stop", "pause"):
+        tab_to(page, page.get_by_test_id(f"bulk-{action}"), "Shift+Tab")
+    tab_to(page, page.get_by_test_id("bulk-stop"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("chosen-maps")).to_contain_text("Currencies")
+    tab_to(page, page.get_by_test_id("confirm-stop"))
+    tab_to(page, page.get_by_role("link", name="Cancel"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("bulk-stop")).to_be_visible()
+
+    page.goto(f"/maps/{portal.map_id(ACCOUNTS)}/")
+    for action in ("pause", "stop"):
+        tab_to(page, page.get_by_test_id(f"action-{action}"))
+    tab_to(page, page.get_by_test_id("tab-queued"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("queue-age")).to_be_visible()
+    expect(page.get_by_test_id("tab-queued")).to_have_attribute("aria-current", "page")
