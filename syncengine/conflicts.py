@@ -322,12 +322,13 @@ def _target_request(contest: Contest) -> ReadRequest:
 def reverse_slot(
     leg: CompiledLeg, reverse: CompiledLeg | None, index: int
 ) -> int | None:
-    """The slot of the opposite leg that carries this column back."""
+    """The slot of the opposite leg that carries this column back; a reference is named
+    by its column alone."""
     slot = leg.slots[index]
     if reverse is None or slot.source is None:
         return None
     for number, back in enumerate(reverse.slots):
-        if _path(back) == slot.source and back.source == _path(slot):
+        if back.column == slot.source and back.source == slot.column:
             return number
     return None
 
