@@ -289,9 +289,15 @@ class Writer(Protocol):
 
         Operations on different records may be reordered (parents before children,
         deletes last, children first) unless `strict`, which keeps the given order.
+        With a position the write is visible at once but durable only after `flush`:
+        a crash of the target may undo it together with the position. Without one it
+        is durable when this returns.
         A lookup that finds no row gives outcome FAILED with code `lookup_not_found`.
         Raises WriteRefused, TransientError or OutageError; nothing is written then.
         """
+
+    def flush(self) -> None:
+        """Make everything applied so far durable. Raises OutageError."""
 
     def probe(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Try each operation by itself, in order, and undo everything: the FAILED

@@ -103,12 +103,12 @@ class Configurator:
 
     def watched(self, present: Configuration) -> Watched:
         """The tables that the legs stand on."""
-        legs = [leg.configuration for leg in present.legs]
-        captured = {leg.compiled.source.name for leg in present.legs if leg.compiled}
+        compiled = [leg.compiled for leg in present.legs if leg.compiled is not None]
         return Watched(
-            _tables(legs, self._source) if legs else (),
-            _tables(legs, self._target) if legs else (),
-            sorted(captured),
+            source={leg.source.name: leg.source for leg in compiled},
+            target={leg.target.name: leg.target for leg in compiled},
+            captured=sorted({leg.source.name for leg in compiled}),
+            incomplete=len(compiled) < len(present.legs),
         )
 
     def refresh(self, present: Configuration) -> bool:

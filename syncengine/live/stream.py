@@ -54,6 +54,7 @@ class LiveSettings:
     report_every: float = 0.5
     retry_every: float = 1.0
     check_every: float = 5.0
+    flush_every: float = 0.3
     first_delay: float = 0.1
     longest_delay: float = 5.0
 
@@ -148,6 +149,7 @@ class _Session:
         self._tally = Tally()
         self._writer = _closing(stack, target.writer(link))
         self.position = self._writer.position() or ""
+        self._written = self.position
         self._reader: Reader = stack.enter_context(source.reader())
         source_writer = _closing(stack, source.writer(link))
         self._settler = Settler(
@@ -180,6 +182,7 @@ class _Session:
         self._retrier = Retrier(self._reader, self._applier, journal)
         self._capture = Capture(source, link, journal)
         self._lag_seconds = 0.0
+        self._unflushed = False
         self._watcher = Watcher(source, target, link, settings.check_every)
         stack.callback(self._watcher.close)
         self._due = _Due()
@@ -196,10 +199,20 @@ class _Session:
                 self._process(transactions, stop)
             else:
                 self._lag_seconds = 0.0
-            self._receiver.confirm(self._receiver.seen_position)
+            self._confirm()
             self._between(stop)
             self._report()
+        self._confirm(at_once=True)
         self._report(always=True)
+
+    def _confirm(self, *, at_once: bool = False) -> None:
+        """Let the source forget what is durable on the target."""
+        if self._unflushed:
+            if not (self._due.now("flush", self._settings.flush_every) or at_once):
+                return
+            self._writer.flush()
+            self._unflushed = False
+        self._receiver.confirm(self._receiver.seen_position)
 
     def _due_legs(self) -> list[LiveLeg]:
         return self._drainer.due(self._configuration, self._receiver.seen_position)
@@ -234,8 +247,8 @@ class _Session:
 
     def _process(self, transactions: Sequence[Transaction], stop: Stop) -> None:
         """Apply a batch, through transient failures and short outages of the target."""
-        delay = self._settings.first_delay
         pending = list(transactions)
+        wait = self._settings.first_delay
         while pending:
             # An outage of the source ends the session: its connections are made anew.
             routed = self._router.route(pending)
@@ -243,14 +256,30 @@ class _Session:
                 self._apply(pending, routed)
                 return
             except (TransientError, OutageError) as error:
-                if stop():
-                    raise
-                self._report_outage(error, pending)
-                _pause(delay, stop)
-                delay = min(delay * 2, self._settings.longest_delay)
-            stored = self._stored_position()
-            if stored is not None:
-                pending = [one for one in pending if one.position > stored]
+                while True:
+                    if stop():
+                        raise
+                    self._report_outage(error, pending)
+                    _pause(wait, stop)
+                    wait = min(wait * 2, self._settings.longest_delay)
+                    stored = self._stored_position()
+                    if stored is not None:
+                        break
+            pending = self._not_stored(pending, stored)
+
+    def _not_stored(
+        self, pending: Sequence[Transaction], stored: str
+    ) -> list[Transaction]:
+        """What an interrupted commit left to do. Raises OutageError, which makes the
+        session start anew, where the target lost what was not durable yet."""
+        if stored < self._written:
+            raise OutageError(
+                f"{self._target.settings.name} came back from an earlier moment; its "
+                "last changes are written again.",
+                code="target_went_back",
+            )
+        self._written = stored
+        return [one for one in pending if one.position > stored]
 
     def _apply(
         self, transactions: Sequence[Transaction], routed: Sequence[Routed]
@@ -268,7 +297,9 @@ class _Session:
             )
         working = [one for one in routed if one.items]
         if working:
+            self._unflushed = True
             self._applier.apply(working)
+            self._written = working[-1].position
         last = transactions[-1]
         self.position = last.position
         self._lag_seconds = max(

@@ -7,7 +7,7 @@ whose change comes just then would wait for it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from syncengine.connectors.base import Connector
@@ -17,11 +17,13 @@ from syncengine.mapping.schema import TableSchema
 
 @dataclass(frozen=True)
 class Watched:
-    """What to look at: tables of both sides, and those captured on the source."""
+    """What to look at: the tables of each side as the legs were compiled on them, and
+    those captured on the source. `incomplete` when a leg waits for its tables."""
 
-    source: Sequence[str]
-    target: Sequence[str]
+    source: Mapping[str, TableSchema]
+    target: Mapping[str, TableSchema]
     captured: Sequence[str]
+    incomplete: bool = False
 
 
 class Watcher:
@@ -39,9 +41,7 @@ class Watcher:
         self._target = target
         self._link = link
         self._every = every_seconds
-        self._watched = Watched((), (), ())
-        self._known: tuple[Watched, dict[str, TableSchema], dict[str, TableSchema]]
-        self._known = (self._watched, {}, {})
+        self._watched = Watched({}, {}, ())
         self._end = threading.Event()
         self.tables_changed = threading.Event()
         self.capture_incomplete = threading.Event()
@@ -70,16 +70,12 @@ class Watcher:
     def _look(self) -> None:
         watched = self._watched
         self.lag_bytes = self._source.lag_bytes(self._link)
-        if not watched.source:
-            return
-        source = dict(self._source.tables(watched.source).tables)
-        target = dict(self._target.tables(watched.target).tables)
-        known = self._known
-        self._known = (watched, source, target)
-        if known[0] is watched and known[1:] != (source, target):
-            self.tables_changed.set()
-        if any(name not in source for name in watched.source) or any(
-            name not in target for name in watched.target
+        if watched.incomplete or any(
+            _differ(connector, tables)
+            for connector, tables in (
+                (self._source, watched.source),
+                (self._target, watched.target),
+            )
         ):
             self.tables_changed.set()
         if watched.captured and self._incomplete(watched.captured):
@@ -87,3 +83,10 @@ class Watcher:
 
     def _incomplete(self, tables: Sequence[str]) -> bool:
         return bool(self._source.plan_install(self._link, tables).statements)
+
+
+def _differ(connector: Connector, tables: Mapping[str, TableSchema]) -> bool:
+    if not tables:
+        return False
+    present = connector.tables(list(tables))
+    return any(present.tables.get(name) != table for name, table in tables.items())

@@ -224,7 +224,5 @@ class NodeReader:
 
 def _is_null(node: yaml.Node) -> bool:
     return (
-        isinstance(node, yaml.ScalarNode)
-        and node.tag == _NULL_TAG
-        and not node.style
+        isinstance(node, yaml.ScalarNode) and node.tag == _NULL_TAG and not node.style
     )

@@ -45,6 +45,8 @@ _MOVE = (
     b"UPDATE dualwrite.position SET position = $1, updated_at = now() "
     b"WHERE link = $2 AND position = $3 RETURNING true"
 )
+_LATER = b"SET LOCAL synchronous_commit TO off"
+_FLUSH = "UPDATE dualwrite.position SET updated_at = now() WHERE link = %s"
 _REMEMBER = (
     "INSERT INTO dualwrite.position (link, position, updated_at) "
     "VALUES (%s, '', now()) ON CONFLICT (link) DO NOTHING"
@@ -190,6 +192,7 @@ class PostgresWriter:
         with self._transaction() as pipeline:
             moved = None
             if position is not None:
+                pipeline.send(_LATER)
                 values = [position, self._row, self._position or ""]
                 moved = pipeline.send(_MOVE, values)
             writer = GroupWriter(pipeline, self._statements, self._companies)
@@ -205,6 +208,15 @@ class PostgresWriter:
         if committed and position is not None:
             self._position = position
         return ApplyResult(committed, outcomes)
+
+    def flush(self) -> None:
+        """Make everything applied so far durable: this commit waits for the disk, and
+        the log before it goes with it."""
+        try:
+            self._open().execute(_FLUSH, [self._row])
+        except psycopg.Error as error:
+            self._abandon()
+            raise self._engine_error(error) from error
 
     def _prepare(
         self, operations: Sequence[Operation], *, strict: bool = True
