@@ -73,7 +73,20 @@ HEALTH = {
     "off": Label("Off", "stop_circle", "off"),
 }
 
-KINDS = {"map": MAP, "stream": STREAM, "run": RUN, "error": ERROR, "health": HEALTH}
+FINDING = {
+    "error": Label("Blocks a run", "error", "bad"),
+    "warning": Label("Warning", "warning", "wait"),
+    "info": Label("Good to know", "info", "off"),
+}
+
+KINDS = {
+    "map": MAP,
+    "stream": STREAM,
+    "run": RUN,
+    "error": ERROR,
+    "health": HEALTH,
+    "finding": FINDING,
+}
 
 SIDES = {"finops": "FinOps", "dataverse": "Dataverse"}
 

@@ -7,8 +7,11 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action
+from unfold.enums import ActionVariant
 
 from portal.administration import ReadOnlyAdmin, ReadOnlyInline
 from portal.environments import services
@@ -36,6 +39,40 @@ class EnvironmentAdmin(ModelAdmin):
     list_filter = ("role",)
     search_fields = ("name",)
     actions = ("test",)
+    actions_detail = ("show_check", "remove")
+
+    @action(description="Test connection", url_path="check")
+    def show_check(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lead to the page that reaches it and says what it lacks."""
+        return redirect("environment_check", pk=object_id)
+
+    @action(
+        description="Delete",
+        url_path="remove",
+        permissions=["remove"],
+        variant=ActionVariant.DANGER,
+    )
+    def remove(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lead to the page that asks for the name."""
+        return redirect("environment_delete", pk=object_id)
+
+    def has_remove_permission(
+        self, request: HttpRequest, object_id: str | None = None
+    ) -> bool:
+        """Who sees the button; the page asks again."""
+        return bool(request.user.has_perm("environments.delete_environment"))
+
+    def has_delete_permission(
+        self, request: HttpRequest, obj: Environment | None = None
+    ) -> bool:
+        """Never here, one or many: the service refuses what the admin would not."""
+        return False
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: object = None
+    ) -> HttpResponse:
+        """The admin's own way of deleting leads to our page."""
+        return redirect("environment_delete", pk=object_id)
 
     @admin.display(description="connection")
     def address(self, environment: Environment) -> str:
@@ -110,11 +147,39 @@ class StreamInline(ReadOnlyInline):
 
 @admin.register(ConnectionSet)
 class ConnectionSetAdmin(ReadOnlyAdmin):
-    """Links; made by `dw apply` and the wizard."""
+    """Links; made by `dw apply` and the wizard, ended by unlinking."""
 
     list_display = ("name", "finops", "dataverse", "link_id", "revision", "created_at")
     list_select_related = ("finops", "dataverse")
     inlines = (LegalEntityInline, StreamInline)
+    actions_detail = ("show_check", "unlink")
+
+    @action(description="Check", url_path="check")
+    def show_check(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lead to the page that checks both sides, the maps and the streams."""
+        return redirect("connection_set_check", pk=object_id)
+
+    @action(
+        description="Unlink",
+        url_path="unlink",
+        permissions=["remove"],
+        variant=ActionVariant.DANGER,
+    )
+    def unlink(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lead to the page that asks for the name."""
+        return redirect("connection_set_unlink", pk=object_id)
+
+    def has_remove_permission(
+        self, request: HttpRequest, object_id: str | None = None
+    ) -> bool:
+        """Who sees the button; the page asks again."""
+        return bool(request.user.has_perm("environments.delete_connectionset"))
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: object = None
+    ) -> HttpResponse:
+        """The admin's own way of deleting leads there too."""
+        return redirect("connection_set_unlink", pk=object_id)
 
 
 class IntegrationKeyColumnInline(TabularInline):

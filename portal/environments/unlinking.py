@@ -55,6 +55,7 @@ class Unlinked:
     name: str
     maps: tuple[str, ...]
     left_behind: tuple[Remains, ...]
+    correlation_id: str
 
     @property
     def message(self) -> str:
@@ -244,12 +245,18 @@ def _delete(
     # Who adds a map to the set meanwhile waits for this lock, and then finds no set.
     ConnectionSet.objects.select_for_update().get(pk=connection_set.pk)
     maps = dict(connection_set.maps.values_list("pk", "name"))
-    result = Unlinked(connection_set.name, tuple(maps.values()), left_behind)
+    result = Unlinked(
+        connection_set.name,
+        tuple(maps.values()),
+        left_behind,
+        activity.new_correlation_id(),
+    )
     remove_maps(list(maps))
     activity.record(
         "connection_set.unlinked",
         result.message,
         user=user,
+        correlation_id=result.correlation_id,
         details={
             "connection_set": connection_set.name,
             "link": connection_set.link_id,

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from unfold.decorators import action
+from unfold.enums import ActionVariant
 
 from portal.administration import ReadOnlyAdmin, ReadOnlyInline
 from portal.maps.models import (
@@ -40,6 +44,29 @@ class TableMapAdmin(ReadOnlyAdmin):
     list_select_related = ("connection_set", "version")
     search_fields = ("name",)
     inlines = (VersionInline, LegInline)
+    actions_detail = ("delete_map",)
+
+    @action(
+        description="Delete",
+        url_path="remove",
+        permissions=["remove"],
+        variant=ActionVariant.DANGER,
+    )
+    def delete_map(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lead to the page that asks for the name."""
+        return redirect("map_delete", pk=object_id)
+
+    def has_remove_permission(
+        self, request: HttpRequest, object_id: str | None = None
+    ) -> bool:
+        """Who sees the button; the page asks again."""
+        return bool(request.user.has_perm("maps.delete_tablemap"))
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: object = None
+    ) -> HttpResponse:
+        """The admin's own way of deleting leads there too."""
+        return redirect("map_delete", pk=object_id)
 
 
 class KeyPairInline(ReadOnlyInline):

@@ -6,11 +6,16 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import (
+    require_http_methods,
+    require_POST,
+    require_safe,
+)
 
+from portal.confirming import Removal, confirm_removal
 from portal.maps import services
 from portal.maps.models import TableMap
 from portal.maps.states import Action, refusal
@@ -147,6 +152,35 @@ def act(request: HttpRequest) -> HttpResponse:
         return redirect(back)
     messages.success(request, _outcome(action, result))
     return redirect(back)
+
+
+@staff_page
+@require_http_methods(["GET", "HEAD", "POST"])
+def delete(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask for the name, then delete a map."""
+    table_map = get_object_or_404(
+        TableMap.objects.select_related("connection_set"), pk=pk
+    )
+
+    def remove(_force: bool) -> tuple[str, str]:
+        services.delete(table_map, user=request.user)
+        return f"{table_map.name} was deleted.", reverse("map_list")
+
+    removal = Removal(
+        verb="Delete",
+        name=table_map.name,
+        kind="map",
+        permission="maps.delete_tablemap",
+        losses=(
+            "Its versions, runs, queued changes and errors are deleted. The activity "
+            "log stays.",
+            "The records of both systems stay as they are. Their databases go on "
+            f"reporting changes of its tables until {table_map.connection_set.name} "
+            "is unlinked; the portal passes over them.",
+        ),
+        back=reverse("map_page", args=[pk]),
+    )
+    return confirm_removal(request, removal, remove)
 
 
 def _outcome(action: Action, result: services.ActionResult) -> str:

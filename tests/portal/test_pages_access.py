@@ -10,6 +10,7 @@ from portal.accounts.models import User
 from portal.errors.models import SyncError
 from portal.maps.models import TableMap
 from tests.factories import make_map
+from tests.portal import test_pages_removing
 from tests.portal.page_rows import make_error
 
 pytestmark = pytest.mark.django_db
@@ -33,17 +34,19 @@ TABS = ("columns", "initial-sync", "queued", "errors", "activity")
 
 def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     from portal.activity import urls as activity
+    from portal.environments import urls as environments
     from portal.errors import urls as errors
     from portal.maps import urls as maps
     from portal.overview import urls as overview
 
     with_ids = {"map_page", "map_tab", "map_live", "error_page"}
+    removing = {*test_pages_removing.ALL}
     names = {
         pattern.name
-        for module in (activity, errors, maps, overview)
+        for module in (activity, environments, errors, maps, overview)
         for pattern in module.urlpatterns
     }
-    assert names == {*READING, *WRITING, *with_ids}
+    assert names == {*READING, *WRITING, *with_ids, *removing}
 
 
 @pytest.mark.parametrize("name", [*READING, *WRITING])

@@ -32,6 +32,19 @@
     if (event.detail.successful) offline(false);
   });
 
+  /* On a narrow screen the tabs scroll: the open one must not be out of sight. */
+  let shownTab = null;
+  const showTab = () => {
+    const tab = document.querySelector(".dw-tabs [aria-current]");
+    if (!tab || tab === shownTab) return;
+    shownTab = tab;
+    const space = tab.parentElement.clientWidth - tab.offsetWidth;
+    tab.parentElement.scrollLeft =
+      tab.offsetLeft - tab.parentElement.offsetLeft - space / 2;
+  };
+  document.addEventListener("DOMContentLoaded", showTab);
+  document.addEventListener("htmx:afterSettle", showTab);
+
   /* Lists with checkboxes: count, select all, and why an action is not possible. */
   const refreshSelection = (form) => {
     const boxes = [...form.querySelectorAll("input[type=checkbox][data-row]")];
@@ -86,6 +99,27 @@
     }
     refreshSelection(form);
   });
+  /* Copy a script; where the browser does not allow it, choose its text. */
+  const offerCopies = () =>
+    document.querySelectorAll("button[data-copy]").forEach((button) => {
+      button.hidden = false;
+    });
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.("button[data-copy]");
+    if (!button) return;
+    const text = document.getElementById(button.dataset.copy);
+    const word = button.querySelector("[data-copy-word]");
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+      word.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(text);
+      word.textContent = "Selected: press Ctrl+C";
+    }
+  });
+  document.addEventListener("DOMContentLoaded", offerCopies);
+  document.addEventListener("htmx:afterSettle", offerCopies);
+
   document.addEventListener("htmx:oobAfterSwap", selectionForms);
   document.addEventListener("DOMContentLoaded", selectionForms);
   window.addEventListener("pageshow", selectionForms);

@@ -1,0 +1,151 @@
+"""Checking environments and links, unlinking, and forgetting an environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_http_methods, require_safe
+
+from portal.confirming import Removal, confirm_removal
+from portal.environments import services
+from portal.environments.models import ConnectionSet, Environment
+from portal.pages import page, staff_page
+from portal.runs.health import (
+    administrator_script,
+    check_alone,
+    check_connection_set,
+)
+from syncengine.mapping.model import Severity, Side
+
+ASKING = require_http_methods(["GET", "HEAD", "POST"])
+
+
+def _side(environment: Environment, tested: services.ConnectionTest) -> dict[str, Any]:
+    return {
+        "environment": environment,
+        "tested": tested,
+        "script": administrator_script(tested.findings),
+    }
+
+
+@staff_page
+@require_safe
+def check_environment(request: HttpRequest, pk: int) -> HttpResponse:
+    """Reach an environment and show what it lacks; changes nothing."""
+    if not request.user.has_perm("environments.view_environment"):
+        raise PermissionDenied
+    environment = get_object_or_404(Environment, pk=pk)
+    tested = check_alone(environment)
+    return page(
+        request,
+        "portal/check.html",
+        {
+            "sides": [_side(environment, tested)],
+            "others": None,
+            "passed": tested.passed,
+            "back": reverse("admin:environments_environment_change", args=[pk]),
+        },
+        title=f"Check {environment.name}",
+    )
+
+
+@staff_page
+@require_safe
+def check_set(request: HttpRequest, pk: int) -> HttpResponse:
+    """Check both environments of a link, its maps and its streams."""
+    if not request.user.has_perm("environments.view_connectionset"):
+        raise PermissionDenied
+    connection_set = _linked(pk)
+    found = check_connection_set(connection_set)
+    return page(
+        request,
+        "portal/check.html",
+        {
+            "sides": [
+                _side(connection_set.environment(side), found.sides[side])
+                for side in Side
+            ],
+            "others": found.others,
+            "passed": not any(
+                finding.severity is Severity.ERROR for finding in found.findings
+            ),
+            "back": reverse("admin:environments_connectionset_change", args=[pk]),
+        },
+        title=f"Check {connection_set.name}",
+    )
+
+
+@staff_page
+@ASKING
+def unlink(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask for the name, then end a link and clean both databases up."""
+    connection_set = _linked(pk)
+    count = connection_set.maps.count()
+    finops, dataverse = connection_set.finops, connection_set.dataverse
+
+    def remove(force: bool) -> tuple[str, str]:
+        result = services.unlink(connection_set, user=request.user, force=force)
+        address = reverse("admin:environments_connectionset_changelist")
+        if result.left_behind:
+            query = urlencode({"correlation": result.correlation_id})
+            address = f"{reverse('activity_list')}?{query}"
+        return result.message, address
+
+    removal = Removal(
+        verb="Unlink",
+        name=connection_set.name,
+        kind="connection set",
+        permission="environments.delete_connectionset",
+        losses=(
+            f"The link between {finops.name} and {dataverse.name} ends: what was "
+            "installed there to read changes (replication slot, publication, replica "
+            "identity, schema dualwrite) is removed, and both databases are as they "
+            "were before.",
+            f"Its {'map is' if count == 1 else f'{count} maps are'} deleted here, "
+            "with versions, runs, queued changes and errors. The activity log stays."
+            if count
+            else "It has no maps.",
+            "The records of both systems stay as they are.",
+        ),
+        back=reverse("admin:environments_connectionset_change", args=[pk]),
+        forcible=True,
+    )
+    return confirm_removal(request, removal, remove)
+
+
+@staff_page
+@ASKING
+def delete_environment(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask for the name, then forget an environment."""
+    environment = get_object_or_404(Environment, pk=pk)
+
+    def remove(_force: bool) -> tuple[str, str]:
+        services.delete_environment(environment, user=request.user)
+        return (
+            f"Environment {environment.name} was deleted.",
+            reverse("admin:environments_environment_changelist"),
+        )
+
+    removal = Removal(
+        verb="Delete",
+        name=environment.name,
+        kind="environment",
+        permission="environments.delete_environment",
+        losses=(
+            "The portal forgets the environment, its connection string and its "
+            "integration keys. Nothing changes in the system itself.",
+        ),
+        back=reverse("admin:environments_environment_change", args=[pk]),
+    )
+    return confirm_removal(request, removal, remove)
+
+
+def _linked(pk: int) -> ConnectionSet:
+    return get_object_or_404(
+        ConnectionSet.objects.select_related("finops", "dataverse"), pk=pk
+    )
