@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
 from django import template
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from portal import labels
@@ -145,6 +146,13 @@ def percent(part: Any, whole: Any) -> int:
     if not whole:
         return 0
     return max(0, min(100, int(100 * int(part or 0) / int(whole))))
+
+
+@register.filter
+def breakable(name: str) -> SafeString:
+    """A column's name that a narrow table may break after a dot or underscore."""
+    parts = [part for part in re.split(r"(?<=[._])", name) if part]
+    return format_html_join(format_html("<wbr>"), "{}", ((part,) for part in parts))
 
 
 @register.filter
