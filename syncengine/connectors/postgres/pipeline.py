@@ -129,12 +129,13 @@ class Pipeline:
 
     def _result(self) -> PGresult | None:
         libpq = self._libpq
-        while libpq.flush():
-            select.select([], [libpq.socket], [], 1.0)
-            libpq.consume_input()
-        while libpq.is_busy():
-            select.select([libpq.socket], [], [])
-            libpq.consume_input()
+        if libpq.is_busy():
+            while libpq.flush():
+                select.select([], [libpq.socket], [], 1.0)
+                libpq.consume_input()
+            while libpq.is_busy():
+                select.select([libpq.socket], [], [])
+                libpq.consume_input()
         return libpq.get_result()
 
     def _sync(self) -> None:

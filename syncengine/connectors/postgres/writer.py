@@ -45,7 +45,10 @@ _MOVE = (
     b"UPDATE dualwrite.position SET position = $1, updated_at = now() "
     b"WHERE link = $2 AND position = $3 RETURNING true"
 )
-_LATER = b"SET LOCAL synchronous_commit TO off"
+_OPEN_AT_EASE = (
+    b"SELECT pg_logical_emit_message(true, $1, $2), "
+    b"set_config('synchronous_commit', 'off', true)"
+)
 _FLUSH = "UPDATE dualwrite.position SET updated_at = now() WHERE link = %s"
 _REMEMBER = (
     "INSERT INTO dualwrite.position (link, position, updated_at) "
@@ -109,12 +112,14 @@ class PostgresWriter:
             self._connection = None
 
     @contextmanager
-    def _transaction(self) -> Iterator[Pipeline]:
-        """A transaction opened by our mark; errors leave nothing written."""
+    def _transaction(self, *, durable: bool) -> Iterator[Pipeline]:
+        """A transaction opened by our mark; errors leave nothing written. Unless
+        `durable`, its commit does not wait for the disk."""
+        begin = _OPEN if durable else _OPEN_AT_EASE
         try:
             with self._pipeline() as pipeline:
                 pipeline.send(b"BEGIN")
-                pipeline.send(_OPEN, [MARK_PREFIX, self._link])
+                pipeline.send(begin, [MARK_PREFIX, self._link])
                 yield pipeline
                 pipeline.send(b"COMMIT")
         except psycopg.Error as error:
@@ -189,10 +194,9 @@ class PostgresWriter:
             self.position()
         outcomes: list[Outcome] = []
         committed = False
-        with self._transaction() as pipeline:
+        with self._transaction(durable=position is None) as pipeline:
             moved = None
             if position is not None:
-                pipeline.send(_LATER)
                 values = [position, self._row, self._position or ""]
                 moved = pipeline.send(_MOVE, values)
             writer = GroupWriter(pipeline, self._statements, self._companies)
