@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from django.conf import settings
-from django.db import transaction
 from psycopg.conninfo import conninfo_to_dict
 
 from portal.environments import services as environments
-from portal.environments.connectors import connector_for
 from portal.environments.models import ConnectionSet, Environment
 from portal.maps import configuration
 from portal.maps import services as maps
@@ -19,7 +16,6 @@ from portal.maps.models import MapState, TableMap
 from portal.sample import databases
 from portal.sample.databases import SampleError
 from portal.sample.maps import CONNECTION_SET, ENVIRONMENTS, document
-from syncengine.errors import EngineError
 from syncengine.mapping.model import Side
 
 
@@ -96,13 +92,7 @@ def remove_sample() -> None:
         active = linked.maps.exclude(state=MapState.NOT_RUNNING)
         if active:
             maps.stop(list(active))
-        for side in Side:
-            with suppress(EngineError):
-                connector_for(linked.environment(side)).uninstall(linked.link_id)
-        with transaction.atomic():
-            TableMap.objects.filter(connection_set=linked).update(version=None)
-            linked.maps.all().delete()
-            linked.delete()
+        environments.unlink(linked, force=True)
     Environment.objects.filter(name__in=ENVIRONMENTS.values()).delete()
     databases.drop_databases(databases.maintenance_dsn(settings.DATABASE_URL))
 
