@@ -149,10 +149,23 @@ class StreamInline(ReadOnlyInline):
 class ConnectionSetAdmin(ReadOnlyAdmin):
     """Links; made by `dw apply` and the wizard, ended by unlinking."""
 
-    list_display = ("name", "finops", "dataverse", "link_id", "revision", "created_at")
+    list_display = (
+        "name",
+        "finops",
+        "dataverse",
+        "link_id",
+        "revision",
+        "created_at",
+        "unlinking",
+    )
     list_select_related = ("finops", "dataverse")
     inlines = (LegalEntityInline, StreamInline)
     actions_detail = ("show_check", "unlink")
+
+    @admin.display(description="unlinking")
+    def unlinking(self, connection_set: ConnectionSet) -> str:
+        """Whether somebody must still finish undoing the link."""
+        return "Not finished" if connection_set.retired_at else "-"
 
     @action(description="Check", url_path="check")
     def show_check(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -289,9 +289,15 @@ def check_environment(
             severity=Severity.ERROR,
             message=error.message,
             place=environment.name,
+            cure=_own_words(error),
         )
         return ConnectionTest(None, (finding,))
     return ConnectionTest(description, tuple(findings))
+
+
+def _own_words(error: EngineError) -> str:
+    words = error.remote.strip().splitlines()
+    return f"It says: {words[0]}" if words else ""
 
 
 def test_connection(environment: Environment) -> ConnectionTest:

@@ -190,9 +190,24 @@ def _failures(
                 environment, connection_set.link_id
             )
             failed.append(
-                Remains(environment.name, error.message, error.code, str(script))
+                Remains(
+                    environment.name,
+                    _problem(environment, error),
+                    error.code,
+                    str(script),
+                )
             )
     return tuple(failed)
+
+
+def _problem(environment: Environment, error: EngineError) -> str:
+    """What went wrong, with the environment's name, and its own words where it has
+    some."""
+    text = error.message
+    if environment.name not in text:
+        text = f"{environment.name}: {text}"
+    words = error.remote.strip().splitlines()
+    return f"{text} ({words[0]})" if words else text
 
 
 def _reach(environment: Environment, link: str) -> None:
@@ -226,7 +241,7 @@ def _refusal(
         f"{connection_set.name} cannot be unlinked from {names} now{outcome}",
         code=failed[0].code,
         reasons=[
-            *(f"{remains.environment}: {remains.problem}" for remains in failed),
+            *(remains.problem for remains in failed),
             f"Try again when that is mended, or force it: the link is then removed "
             f"here, and what remains on {names} (replication slot and publication, "
             "whose slot keeps the server's log) must be removed there with the "

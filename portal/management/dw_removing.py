@@ -52,7 +52,7 @@ def unlink(options: argparse.Namespace, console: Console) -> Result:
     result = environments.unlink(connection_set, force=options.force)
     lines = [result.message]
     for remains in result.left_behind:
-        lines += [f"-- {remains.environment}: {remains.problem}", remains.script]
+        lines += [f"-- {remains.problem}", remains.script]
     return Result(
         {
             "connection_set": result.name,
