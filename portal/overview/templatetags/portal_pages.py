@@ -152,7 +152,7 @@ def percent(part: Any, whole: Any) -> int:
 def breakable(name: str) -> SafeString:
     """A column's name that a narrow table may break after a dot or underscore."""
     parts = [part for part in re.split(r"(?<=[._])", name) if part]
-    return format_html_join(format_html("<wbr>"), "{}", ((part,) for part in parts))
+    return format_html_join(SafeString("<wbr>"), "{}", ((part,) for part in parts))
 
 
 @register.filter
