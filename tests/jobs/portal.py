@@ -28,6 +28,11 @@ SLOTS = 8
 _numbers = itertools.count(3)
 
 
+def _mortal(module: str, *arguments: str) -> list[str]:
+    """The command that runs a Python module, for as long as this process lives."""
+    return ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", module, *arguments]
+
+
 @dataclass(frozen=True)
 class Ran:
     """What a command left behind."""
@@ -51,7 +56,7 @@ class Process:
         role = "worker" if "worker" in arguments else "beat"
         with self.log.open("a") as to:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "portal", *arguments],
+                _mortal("celery", "-A", "portal", *arguments),
                 cwd=ROOT,
                 env={**portal.environ, "DUALWRITE_PROCESS": role},
                 stdin=subprocess.DEVNULL,
@@ -151,7 +156,7 @@ class Portal:
         if self._console is None or self._console.poll() is not None:
             with (self.data / "console.log").open("a") as log:
                 self._console = subprocess.Popen(
-                    [sys.executable, "-m", "tests.jobs.console"],
+                    _mortal("tests.jobs.console"),
                     cwd=ROOT,
                     env=self.environ,
                     stdin=subprocess.PIPE,
