@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import structlog
+from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Exists, OuterRef, Q
 
 from portal.environments.connectors import SettingsWatch, connector_for
@@ -78,6 +79,9 @@ def run_stream(stream_id: int, stopping: Callable[[], bool]) -> bool:
             live.run(lambda: stopping() or not held.alive() or watch.changed())
         except EngineError as error:
             log.warning("stream.given_up", stream=stream_id, reason=error.code)
+        except ObjectDoesNotExist:
+            # Its connection set or a map was deleted under it; the next tick decides.
+            log.info("stream.deleted", stream=stream_id)
         finally:
             Stream.objects.filter(pk=stream_id).update(
                 state=StreamState.STOPPED, message="", lag_seconds=None
