@@ -138,11 +138,10 @@ def _wait(
     ]
     names = {table_map.pk: table_map.name for table_map in maps}
     complaints += [
-        f"{names[run['map_id']]}: {run['failed']} of {run['exported']} records failed"
-        f"{': ' + run['message'] if run['message'] else ''}."
+        f"{names[run['map_id']]}: {run['failed']} of {run['exported']} records failed."
         if run["failed"]
-        else f"{names[run['map_id']]}: the initial sync {run['state']}"
-        f"{': ' + run['message'] if run['message'] else ''}."
+        else f"{names[run['map_id']]}: the initial sync {run['state']}. "
+        f"{run['message']}".rstrip()
         for run in runs
         if run["failed"] or run["state"] != RunState.COMPLETED
     ]

@@ -118,9 +118,9 @@ def _end_parts(run: InitialSyncRun, state: RunState) -> None:
 
 def _summary(totals: dict[str, int]) -> str:
     text = (
-        f"{totals['exported']} rows: {totals['inserted']} inserted, "
-        f"{totals['updated']} updated, {totals['unchanged']} unchanged"
+        f"{totals['exported']:,} rows: {totals['inserted']:,} inserted, "
+        f"{totals['updated']:,} updated, {totals['unchanged']:,} unchanged"
     )
     if totals["failed"]:
-        return f"{text}, {totals['failed']} failed (see the error list)."
+        return f"{text}, {totals['failed']:,} failed (see the error list)."
     return f"{text}."
