@@ -142,7 +142,8 @@ class Receiver:
             )
 
     def _receive(self) -> None:
-        received = self._stream.receive(PORTION_CHANGES, self._max_bytes, WAIT_SECONDS)
+        wait = 0.0 if self._more else WAIT_SECONDS
+        received = self._stream.receive(PORTION_CHANGES, self._max_bytes, wait)
         with self._changed:
             self._waiting.extend(received)
             changes = sum(len(one.changes) for one in received)

@@ -31,6 +31,10 @@ from syncengine.errors import OutageError, SetupError
 from syncengine.mapping.compiled import Row
 
 FEEDBACK_SECONDS = 0.25
+MESSAGES_AT_ONCE = 20_000
+"""Our own writes, which are skipped, can go on for minutes during an initial copy: come
+back now and then, so that the server hears from us and a stop is heard."""
+
 KEEPALIVE_SECONDS = 10.0
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -112,7 +116,9 @@ class PostgresStream:
         changes = size = 0
         get = self._connection.get_copy_data
         decode = self._decoder.message
-        while changes < max_changes and size < max_bytes:
+        for _ in range(MESSAGES_AT_ONCE):
+            if changes >= max_changes or size >= max_bytes:
+                break
             count, data = get(1)
             if count > 0:
                 kind = data[0]
