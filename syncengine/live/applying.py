@@ -31,14 +31,19 @@ WRITTEN = {
 }
 
 
+TABLE_CODES = frozenset({"table_missing", "column_missing"})
+"""Refusals that no record is to blame for: the leg no longer fits its table."""
+
+
 @dataclass
 class Tally:
-    """What was written since the last report, by map."""
+    """What was written since the last report, by map, and legs whose table is gone."""
 
     written: dict[int, Counter[str]] = field(
         default_factory=lambda: defaultdict(Counter)
     )
     last_change: dict[int, datetime] = field(default_factory=dict)
+    misfits: dict[int, tuple[LiveLeg, Refusal]] = field(default_factory=dict)
 
 
 class Applier:
@@ -176,6 +181,9 @@ class Applier:
                 self._park(routed, refusals, work)
 
     def _park(self, routed: Routed, refusals: dict[Item, Refusal], work: _Work) -> None:
+        for item, refusal in refusals.items():
+            if refusal.code in TABLE_CODES:
+                self._tally.misfits[id(item.leg)] = (item.leg, refusal)
         failures = failures_of(routed, refusals, work.phase)
         if failures:
             self._journal.record_failures(failures)

@@ -112,8 +112,8 @@ class Configurator:
         )
 
     def refresh(self, present: Configuration) -> bool:
-        """Read the tables of all legs again; True when some leg must be compiled
-        anew, because a table changed, went or came back."""
+        """Read the tables of all legs again; True when a table that a leg was compiled
+        on has changed or gone: configure again."""
         legs = [leg.configuration for leg in present.legs]
         if not legs:
             return False
@@ -131,7 +131,7 @@ class Configurator:
         ]
         for key in stale:
             del self._compiled[key]
-        return bool(stale) or any(leg.compiled is None for leg in present.legs)
+        return bool(stale)
 
     def _schemas(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from syncengine.conflicts import Contest
@@ -54,11 +54,12 @@ class Drainer:
             if leg.configuration.drain_after <= seen
         ]
 
-    def drain(self, leg: LiveLeg) -> bool:
-        """Replay one portion; True when the leg's mode may have changed."""
+    def drain(self, leg: LiveLeg, ready: Callable[[], bool]) -> bool:
+        """Replay one portion; True when the leg's mode may have changed. With nothing
+        left to replay the leg goes live, if `ready()` finds that it can."""
         entries = self._journal.queued(leg.configuration, DRAIN_ENTRIES)
         if not entries:
-            return self._control.drained(leg.configuration)
+            return ready() and self._control.drained(leg.configuration)
         transactions = (
             _one_transaction(entries)
             if leg.configuration.fold

@@ -34,7 +34,7 @@ from syncengine.live.routing import Routed, Router
 from syncengine.live.settling import settle_with
 from syncengine.live.watching import Watcher
 from syncengine.mapping.compiled import CompiledLeg
-from syncengine.ports import Control, Journal, StreamReport
+from syncengine.ports import Control, Journal, LegMode, StreamReport
 
 Stop = Callable[[], bool]
 
@@ -332,22 +332,46 @@ class _Session:
     def _between(self, stop: Stop) -> None:
         due = self._due_legs()
         for leg in due:
-            if self._drainer.drain(leg):
+            if self._drainer.drain(leg, self._ready_for_live):
                 self._reconfigure()
                 return
         if len(due) < len(self._drainer.draining(self._configuration)):
             self._receiver.ask()
         if self._due.now("retry", self._settings.retry_every):
             self._retrier.run(self._configuration)
+        if self._tally.misfits:
+            self._report_misfits()
         if self._watcher.tables_changed.is_set():
             self._watcher.tables_changed.clear()
-            if self._configurator.refresh(self._configuration):
-                self._reconfigure()
+            self._configurator.refresh(self._configuration)
+            self._reconfigure()
         if self._watcher.capture_incomplete.is_set():
             self._watcher.capture_incomplete.clear()
             self._capture.ensure(
                 self._configurator.watched(self._configuration).captured
             )
+
+    def _report_misfits(self) -> None:
+        """A table is gone (or was a moment ago): both streams queue the map's changes
+        until its tables fit, and are captured, again."""
+        for leg, refusal in self._tally.misfits.values():
+            if leg.configuration.mode is LegMode.LIVE:
+                self._control.schema_broken(
+                    leg.configuration, refusal.code, refusal.message
+                )
+        self._tally.misfits.clear()
+        self._configurator.refresh(self._configuration)
+        self._reconfigure()
+
+    def _ready_for_live(self) -> bool:
+        """Before a leg goes live: its tables are as compiled, and captured. One that
+        was made anew in the meantime would not be."""
+        if self._configurator.refresh(self._configuration):
+            self._reconfigure()
+            return False
+        captured = self._configurator.watched(self._configuration).captured
+        self._capture.ensure(captured)
+        return True
 
     def _report(self, *, always: bool = False) -> None:
         if not (self._due.now("report", self._settings.report_every) or always):
