@@ -37,7 +37,6 @@ class Contest:
     reverse: CompiledLeg | None
     source_key: Row
     target_key: Row
-    deleted: bool
     columns: Sequence[ColumnConflict]
 
 

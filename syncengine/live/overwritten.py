@@ -73,7 +73,6 @@ class Overwritten:
                         reverse=reverse,
                         source_key=key,
                         target_key=items[-1].key,
-                        deleted=False,
                         columns=columns,
                     )
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from syncengine.conflicts import Contest, Settler
-from syncengine.connectors.base import OperationKind, Outcome
+from syncengine.connectors.base import Outcome
 from syncengine.live.applying import Settle
 from syncengine.live.configuring import Configuration
 from syncengine.live.folding import Folded
@@ -24,7 +24,6 @@ def settle_with(settler: Settler, configuration: Callable[[], Configuration]) ->
             reverse=configuration().reverse.get(map_id),
             source_key=item.source_key,
             target_key=operation.key,
-            deleted=operation.kind is OperationKind.DELETE,
             columns=outcome.conflicts,
         )
         if not settler.settle(contest):

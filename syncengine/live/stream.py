@@ -200,7 +200,7 @@ class _Session:
             else:
                 self._lag_seconds = 0.0
             self._confirm()
-            self._between(stop)
+            self._between()
             self._report()
         self._confirm(at_once=True)
         self._report(always=True)
@@ -329,7 +329,7 @@ class _Session:
 
     # -- between batches ------------------------------------------------------------
 
-    def _between(self, stop: Stop) -> None:
+    def _between(self) -> None:
         due = self._due_legs()
         for leg in due:
             if self._drainer.drain(leg, self._ready_for_live):
