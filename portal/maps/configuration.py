@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,11 @@ from portal.environments.connectors import company_rule
 from portal.environments.models import ConnectionSet, Environment
 from portal.maps import services as maps
 from portal.maps.conversion import to_engine
-from portal.maps.models import MapState, TableMap
+from portal.maps.models import TableMap
 from portal.maps.preparation import maps_of
+from portal.maps.versions import create_version
 from portal.refusals import ConfigurationRefused, Refusal
+from syncengine.mapping.comparison import compare_maps
 from syncengine.mapping.files import (
     ConnectionSetFile,
     Document,
@@ -31,8 +33,6 @@ from syncengine.mapping.files import (
     MapFile,
     dump_document,
 )
-from syncengine.mapping.model import ColumnMap
-from syncengine.mapping.model import TableMap as Definition
 
 if TYPE_CHECKING:
     from portal.accounts.models import User
@@ -227,102 +227,9 @@ def _map(entry: MapFile, plan: _Plan, user: User | None) -> None:
     if before == wanted:
         plan.add(Kind.MAP, name, True)
         return
-    if present.state != MapState.NOT_RUNNING:
-        plan.problems.append(
-            f"Map {wanted.name} is {present.get_state_display()}, so its definition "
-            "cannot change: stop it first."
-        )
-        return
-    if problem := _version_problem(present, before, wanted):
-        plan.problems.append(problem)
-        return
-    maps.create_version(present, wanted, user=user)
-    details = definition_changes(before, wanted) if before else ["first version"]
+    create_version(present, wanted, user=user)
+    details = compare_maps(before, wanted).lines() if before else ["first version"]
     plan.add(Kind.MAP, name, True, details)
-
-
-def _version_problem(
-    present: TableMap, before: Definition | None, wanted: Definition
-) -> str | None:
-    """Why `wanted` cannot follow what is stored: numbers are used once and rise."""
-    if before is None:
-        return None
-    if before.publisher == wanted.publisher and _numbers(wanted.version) < _numbers(
-        before.version
-    ):
-        return (
-            f"Map {wanted.name}: version {wanted.version} is lower than "
-            f"{before.version}, which is stored: raise the version."
-        )
-    taken = present.versions.filter(publisher=wanted.publisher, version=wanted.version)
-    if taken.exists():
-        return (
-            f"Map {wanted.name}: version {wanted.version} of "
-            f"{wanted.publisher or 'no publisher'} is stored with other content: "
-            "raise the version."
-        )
-    return None
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
-
-
-def definition_changes(before: Definition, after: Definition) -> list[str]:
-    """What differs between two definitions, a line each."""
-    lines = [
-        _line(item.name, getattr(before, item.name), getattr(after, item.name))
-        for item in fields(Definition)
-        if item.name not in ("name", "columns", "key", "lookups")
-        and getattr(before, item.name) != getattr(after, item.name)
-    ]
-    if before.key != after.key:
-        lines.append(_line("key", _key_text(before), _key_text(after)))
-    if before.lookups != after.lookups:
-        lines.append("declared lookups changed")
-    old, new = _by_ends(before), _by_ends(after)
-    lines += [f"column {_text(new[ends])} added" for ends in new if ends not in old]
-    lines += [f"column {_text(old[ends])} removed" for ends in old if ends not in new]
-    for ends in new:
-        if ends in old and old[ends] != new[ends]:
-            lines.append(
-                f"column {_text(old[ends])} changed: {_parts(old[ends], new[ends])}"
-            )
-    if not lines:
-        lines.append("order of columns changed")
-    return lines
-
-
-def _by_ends(
-    definition: Definition,
-) -> dict[tuple[str | None, str | None, int], ColumnMap]:
-    """Columns by both ends, numbered where a pair appears twice."""
-    seen: dict[tuple[str | None, str | None], int] = {}
-    result = {}
-    for column in definition.columns:
-        ends = (column.finops, column.dataverse)
-        seen[ends] = seen.get(ends, 0) + 1
-        result[(*ends, seen[ends])] = column
-    return result
-
-
-def _text(column: ColumnMap) -> str:
-    return f"{column.finops or 'none'} {column.type.value} {column.dataverse or 'none'}"
-
-
-def _parts(old: ColumnMap, new: ColumnMap) -> str:
-    parts = []
-    if old.type != new.type:
-        parts.append(_line("type", old.type.value, new.type.value))
-    if old.default != new.default:
-        parts.append(_line("default", old.default, new.default))
-    if old.values != new.values:
-        parts.append("value map")
-    return ", ".join(parts)
-
-
-def _key_text(definition: Definition) -> str:
-    return ", ".join(f"{pair.finops}={pair.dataverse}" for pair in definition.key)
 
 
 def dsn_variable(environment_name: str) -> str:

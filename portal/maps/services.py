@@ -1,4 +1,4 @@
-"""What administrators do with maps: versions, run, pause, resume, stop."""
+"""What administrators do with maps: make, delete, run, pause, resume, stop."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from django.utils import timezone
 from portal.activity import services as activity
 from portal.environments.models import ConnectionSet
 from portal.errors.models import OPEN_ERROR_STATES
-from portal.maps import conversion, preparation, removal
-from portal.maps.models import Leg, MapState, MapVersion, TableMap
+from portal.maps import preparation, removal
+from portal.maps.models import Leg, MapState, TableMap
 from portal.maps.states import NEXT, Action, allowed_actions, is_done, refusal
+from portal.maps.versions import create_version, refuse_unstorable
 from portal.refusals import ActionForbidden, NotFound, Refusal
 from portal.runs.models import ACTIVE_RUN_STATES, InitialSyncRun, RunState
 from portal.sync.models import QueuedChange
@@ -33,7 +34,6 @@ __all__ = [
     "allowed_actions",
     "bump_revision",
     "create_map",
-    "create_version",
     "delete",
     "pause",
     "perform",
@@ -77,7 +77,7 @@ def create_map(
     connection_set: ConnectionSet, definition: Definition, *, user: User | None = None
 ) -> TableMap:
     """A new map with its first version, not running."""
-    _refuse_unstorable(definition)
+    refuse_unstorable(definition)
     preparation.refuse_retired(connection_set.pk)
     if TableMap.objects.filter(
         connection_set=connection_set, name=definition.name
@@ -92,47 +92,6 @@ def create_map(
     )
     create_version(table_map, definition, user=user)
     return table_map
-
-
-@transaction.atomic
-def create_version(
-    table_map: TableMap, definition: Definition, *, user: User | None = None
-) -> MapVersion:
-    """Write `definition` as a new version and make it the current one.
-
-    Refused while the map is anything but Not running, and when this publisher has
-    used the version number for this map before.
-    """
-    _refuse_unstorable(definition)
-    table_map = _lock([table_map.pk])[0]
-    if table_map.state != MapState.NOT_RUNNING:
-        raise ActionForbidden(
-            f"{table_map.name} is {table_map.get_state_display()}, so its definition "
-            "cannot change: stop it first."
-        )
-    if table_map.versions.filter(
-        publisher=definition.publisher, version=definition.version
-    ).exists():
-        raise Refusal(
-            f"{table_map.name} already has version {definition.version} of "
-            f"{definition.publisher or 'no publisher'}: raise the version.",
-            code="version_exists",
-        )
-    previous = table_map.version
-    version = conversion.from_engine(
-        table_map, definition, user_id=user.pk if user else None
-    )
-    table_map.version = version
-    table_map.save(update_fields=["version"])
-    activity.record(
-        "map.version",
-        f"{table_map.name}: version {version} is now current"
-        + (f" (was {previous})." if previous else "."),
-        user=user,
-        table_map=table_map,
-    )
-    bump_revision([table_map.connection_set_id])
-    return version
 
 
 @transaction.atomic
@@ -164,15 +123,6 @@ def delete(table_map: TableMap, *, user: User | None = None) -> None:
     )
     bump_revision([table_map.connection_set_id])
     removal.remove_maps([table_map.pk])
-
-
-def _refuse_unstorable(definition: Definition) -> None:
-    if reasons := conversion.unstorable(definition):
-        raise Refusal(
-            f"Map {definition.name[:80]} cannot be stored.",
-            code="definition_invalid",
-            reasons=reasons,
-        )
 
 
 def run(

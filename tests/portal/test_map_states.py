@@ -204,23 +204,6 @@ def test_an_unknown_map_is_a_sentence() -> None:
         services.pause([424242])
 
 
-@pytest.mark.django_db
-def test_a_definition_changes_only_while_the_map_is_stopped() -> None:
-    table_map = make_map(state=S.PAUSED)
-    with pytest.raises(ActionForbidden, match="customers is Paused"):
-        services.create_version(table_map, make_definition(version="1.0.0.1"))
-
-
-@pytest.mark.django_db
-def test_a_version_number_is_used_once_per_publisher() -> None:
-    table_map = make_map()
-    with pytest.raises(Refusal, match=r"already has version 1\.0\.0\.0"):
-        services.create_version(table_map, make_definition())
-    services.create_version(table_map, make_definition(publisher="fabrikam"))
-    table_map.refresh_from_db()
-    assert str(table_map.version) == "fabrikam 1.0.0.0"
-
-
 @pytest.mark.django_db(transaction=True)
 def test_two_people_pausing_at_once_make_one_transition() -> None:
     table_map = make_map(state=S.RUNNING)
