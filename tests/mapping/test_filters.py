@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -7,12 +8,11 @@ import pytest
 from syncengine.mapping.filters import (
     Expression,
     FilterColumnError,
-    FilterError,
-    FilterSyntaxError,
     bind_types,
     columns,
     compile_predicate,
     empty_text_tests,
+    no_date_tests,
     parse_filter,
     parse_finops,
     parse_odata,
@@ -23,37 +23,17 @@ from syncengine.mapping.filters import (
 from syncengine.mapping.filters.expression import (
     And,
     ColumnRef,
-    Comparator,
     Comparison,
     Like,
-    Literal,
-    LiteralKind,
     Not,
     Or,
     Wildcard,
 )
 from syncengine.mapping.filters.sql import Identifier, Raw, Value
 from syncengine.mapping.model import Side
-from syncengine.mapping.schema import Column, ColumnType, TableSchema, TypeFamily
+from tests.mapping.filter_trees import CUSTOMERS
+from tests.waiting import wait_until
 
-CUSTOMERS = TableSchema(
-    name="customersv3",
-    columns=(
-        Column("PartyType", ColumnType(TypeFamily.TEXT, "text")),
-        Column("CreditLimit", ColumnType(TypeFamily.DECIMAL, "numeric(32,6)")),
-        Column("Priority", ColumnType(TypeFamily.INTEGER, "integer", bits=32)),
-        Column("Ratio", ColumnType(TypeFamily.FLOAT, "real", bits=32)),
-        Column("OnHold", ColumnType(TypeFamily.BOOLEAN, "boolean")),
-        Column("Opened", ColumnType(TypeFamily.DATE, "date")),
-        Column("Local", ColumnType(TypeFamily.TIMESTAMP, "timestamp")),
-        Column("Changed", ColumnType(TypeFamily.TIMESTAMPTZ, "timestamptz")),
-        Column("Closes", ColumnType(TypeFamily.TIME, "time without time zone")),
-        Column("Zoned", ColumnType(TypeFamily.TIME, "time with time zone")),
-        Column("Id", ColumnType(TypeFamily.UUID, "uuid")),
-        Column("Kind", ColumnType(TypeFamily.ENUM, "kind", labels=("Net", "Gross"))),
-        Column("Photo", ColumnType(TypeFamily.BINARY, "bytea")),
-    ),
-)
 NAMES = tuple(column.name for column in CUSTOMERS.columns)
 
 
@@ -163,7 +143,16 @@ def test_like_takes_wildcards_and_their_escapes() -> None:
     assert parse_finops('x like "**a?"') == Like(
         ColumnRef("x"), (any_text, "a", any_character)
     )
-    assert parse_finops(r'x like "\*a\?b\\c\d"') == Like(ColumnRef("x"), (r"*a?b\c\d",))
+    assert parse_finops(r'x like "\*a\?b\\c\d*"') == Like(
+        ColumnRef("x"), (r"*a?b\c\d", any_text)
+    )
+
+
+def test_a_pattern_without_wildcards_is_a_comparison() -> None:
+    assert compared(parse_finops(r'x like "\*a\?b"')) == ("x", "==", "*a?b")
+    assert compared(parse_odata("matchesPattern(x,'^a$')")) == ("x", "==", "a")
+    built = Like(ColumnRef("PartyType"), ("a",))
+    assert compared(bind_types(built, CUSTOMERS)) == ("PartyType", "==", "a")
 
 
 @pytest.mark.parametrize(
@@ -189,13 +178,47 @@ def test_not_stands_before_a_function() -> None:
     assert isinstance(tree.operand, Like)
 
 
-def test_a_list_in_finops_becomes_alternatives() -> None:
-    tree = parse_odata("Priority in (1,2,null)")
-    again = parse_finops(to_finops(tree))
+@pytest.mark.parametrize(
+    ("finops", "odata"),
+    [
+        ("Priority in (1, 2, null)", "Priority in (1,2,null)"),
+        ("Priority NOT IN (1, 2)", "Priority not in (1,2)"),
+        ("Priority not in (1, 2)", "not (Priority in (1,2))"),
+        ('PartyType not like "A*"', "not startswith(PartyType,'A')"),
+        ('!(PartyType like "A*")', "not startswith(PartyType, 'A')"),
+    ],
+)
+def test_lists_and_negations_are_the_same_in_both_dialects(
+    finops: str, odata: str
+) -> None:
+    tree = parse_finops(finops)
+    assert parse_odata(odata) == tree
+    assert parse_finops(to_finops(tree)) == tree
+    assert parse_odata(to_odata(tree)) == tree
+
+
+def test_a_list_says_what_it_holds() -> None:
     for value in ("1", "2", "3", None):
-        expected = value in ("1", "2", None)
-        assert matches(tree, Priority=value) is expected
-        assert matches(again, Priority=value) is expected
+        within = parse_finops("Priority in (1, 2, null)")
+        outside = parse_finops("Priority not in (1, 2)")
+        assert matches(within, Priority=value) is (value != "3")
+        assert matches(outside, Priority=value) is (value in ("3", None))
+
+
+def test_now_is_the_moment_at_which_a_row_is_judged() -> None:
+    past, future = "2020-01-01 00:00:00+00", "2999-01-01 00:00:00+00"
+    for tree in (parse_finops("Changed <= now()"), parse_odata("Changed le NOW ( )")):
+        assert matches(tree, Changed=past)
+        assert not matches(tree, Changed=future)
+        assert not matches(tree, Changed=None)
+        assert to_finops(tree) == "Changed <= now()"
+    soon = datetime.now(UTC) + timedelta(milliseconds=300)
+    turning = compile_predicate(
+        parse_finops("Changed < now()"), ("Changed",), CUSTOMERS
+    )
+    row = (soon.strftime("%Y-%m-%d %H:%M:%S.%f+00"),)
+    assert not turning(row)
+    wait_until(lambda: turning(row), timeout=5)
 
 
 def test_a_blank_filter_is_none() -> None:
@@ -212,112 +235,16 @@ def test_it_names_empty_text_tests_that_miss_nulls() -> None:
     assert empty_text_tests(parse_finops('x == "" || x == null')) == ()
 
 
-@pytest.mark.parametrize(
-    ("text", "position", "message"),
-    [
-        ("", 0, 'found the end of the filter, expected a column, "(" or !.'),
-        ("a = 1", 2, 'found "=", expected a column, a value or an operator; write ==.'),
-        ("a <> 1", 2, "write !=."),
-        ("a eq 1", 2, "expected a comparison (==, !=, <, <=, >, >=, like); write ==."),
-        ("a ==", 4, "found the end of the filter, expected a value."),
-        ("a == b", 5, "a text is written in quotes."),
-        ("(a == 1", 7, 'found the end of the filter, expected &&, || or ")".'),
-        ("a == 1)", 6, 'found ")", expected &&, || or the end of the filter.'),
-        ("a == 1 and b == 2", 7, "write &&."),
-        ("a == 1 & b == 2", 7, "write &&."),
-        ("a == 'x", 5, "never ends; expected another '"),
-        ("!a == 1", 1, 'expected "(" after "!"'),
-        ("1 == 2", 5, 'found "2", expected a column'),
-        ("a < null", 4, "null can be compared with == and != only."),
-        ("a like 5", 7, 'found "5", expected a text in quotes.'),
-        ("a == 12ab", 5, 'found "12ab", expected'),
-        ("a == 1 @", 7, 'found "@", expected'),
-        ("contains(a, 'x')", 0, 'write column like "*text*".'),
-        ("a == " + "1" * 500, 5, "is too long; expected at most 400 digits."),
-        ("a == 1e99999999999999999999", 5, "is too long"),
-        ("(" * 200 + "a == 1" + ")" * 200, 100, "nested too deeply"),
-        ("a == '\0'", 6, "found U+0000"),
-        ("a == '\ud800'", 6, "found U+D800"),
-        ("a == 1 || " * 20_000, 100_000, "at most 100000 characters."),
-    ],
-)
-def test_a_finops_mistake_is_shown_at_its_place(
-    text: str, position: int, message: str
-) -> None:
-    with pytest.raises(FilterSyntaxError) as caught:
-        parse_finops(text)
-    assert caught.value.code == "filter_syntax"
-    assert caught.value.position == position
-    assert message in caught.value.message
-    assert caught.value.message.startswith(f"Filter, character {position + 1}: ")
-
-
-@pytest.mark.parametrize(
-    ("text", "position", "message"),
-    [
-        ("a == 1", 2, "write eq."),
-        ("a eq 1 && b eq 2", 7, "write and."),
-        ('a eq "x"', 5, "found a double quote, expected a text in single quotes"),
-        ("a eq 'x", 5, "never ends; expected another '"),
-        ("not a eq 1", 4, 'put what "not" applies to in parentheses.'),
-        ("length(a) eq 1", 0, "found the function length, expected one of"),
-        ("startswith(a)", 12, 'found ")", expected ",".'),
-        ("startswith(a,5)", 13, 'found "5", expected a text in quotes.'),
-        ("a in 5", 5, 'found "5", expected "(".'),
-        ("a in ()", 6, 'found ")", expected a value.'),
-        ("a in (1 2)", 8, 'found "2", expected "," or ")".'),
-        ("a like 'x'", 2, "write contains(column,'text')."),
-        ("matchesPattern(a,'x|y')", 17, "expected plain text with . and .*"),
-        ("matchesPattern(a,'^x|y$')", 17, "expected plain text with . and .*"),
-        ("a gt null", 5, "null can be compared with eq and ne only."),
-    ],
-)
-def test_an_odata_mistake_is_shown_at_its_place(
-    text: str, position: int, message: str
-) -> None:
-    with pytest.raises(FilterSyntaxError) as caught:
-        parse_odata(text)
-    assert caught.value.position == position
-    assert message in caught.value.message
-
-
-def test_a_mistake_carries_its_line_with_a_caret() -> None:
-    with pytest.raises(FilterSyntaxError) as caught:
-        parse_finops('(a == 1) &&\n\t(b = "x")')
-    assert caught.value.details["place"] == '\t(b = "x")\n\t   ^'
-
-
-@pytest.mark.parametrize(
-    ("side", "text", "position"),
-    [
-        (Side.FINOPS, "a == 1 && party.name == 2", 10),
-        (Side.DATAVERSE, "primarycontactid/fullname eq 'x'", 0),
-        (Side.DATAVERSE, "contains(parent.name,'x')", 9),
-    ],
-)
-def test_a_nested_lookup_is_refused(side: Side, text: str, position: int) -> None:
-    with pytest.raises(FilterColumnError, match="nested lookups are not") as caught:
-        parse_filter(side, text)
-    assert caught.value.code == "filter_column"
-    assert caught.value.position == position
-    assert "^" in caught.value.details["place"]
+def test_it_names_tests_for_no_date_that_miss_nulls() -> None:
+    text = "x == 1\\1\\1900 && y in (1900-01-01) && z > 1\\1\\1900 && w != 2\\1\\1900"
+    assert no_date_tests(parse_finops(text)) == ("x", "y")
+    assert no_date_tests(bind_types(parse_finops("Changed == 1\\1\\1900"), CUSTOMERS))
+    assert no_date_tests(parse_finops("x == null || x == 1\\1\\1900")) == ()
 
 
 def test_columns_take_the_spelling_of_the_schema() -> None:
     bound = bind_types(parse_finops("partytype == 'x' && PRIORITY == 1"), CUSTOMERS)
     assert columns(bound) == ("PartyType", "Priority")
-
-
-def test_an_unknown_column_is_named_with_a_suggestion() -> None:
-    text = "Priority == 1 && PartyTyp == 'x'"
-    with pytest.raises(FilterColumnError) as caught:
-        bind_types(parse_finops(text), CUSTOMERS, text)
-    assert caught.value.code == "filter_column"
-    assert caught.value.position == 17
-    assert caught.value.message.endswith(
-        "the table customersv3 has no column PartyTyp; did you mean PartyType?"
-    )
-    assert caught.value.details["place"] == f"{text}\n{' ' * 17}^"
 
 
 @pytest.mark.parametrize(
@@ -326,8 +253,17 @@ def test_an_unknown_column_is_named_with_a_suggestion() -> None:
         ("PartyType == DirPartyType::Organization", "Organization"),
         ("CreditLimit == 1.50", Decimal("1.5")),
         ("Priority == 3.0", Decimal(3)),
+        ("Priority == '3'", Decimal(3)),
+        ("CreditLimit > '1.5'", Decimal("1.5")),
+        ("Priority == NoYes::Yes", Decimal(1)),
         ("OnHold == NoYes::Yes", True),
         ("OnHold == noyes::no", False),
+        ("OnHold == 1", True),
+        ("OnHold != 0", False),
+        ("Blocked == 1", "Yes"),
+        ("Blocked == false", "No"),
+        ("Blocked == NoYes::yes", "Yes"),
+        ("Opened == 01\\01\\1900", "1900-01-01"),
         ("Opened == 31\\12\\2026", "2026-12-31"),
         ('Opened == "2026-12-31"', "2026-12-31"),
         ("Opened == 2026-12-31T00:00:00Z", "2026-12-31"),
@@ -338,6 +274,7 @@ def test_an_unknown_column_is_named_with_a_suggestion() -> None:
         ('Id == "0F8FAD5B-D9CB-469F-A165-70867728950E"', None),
         ("Kind == PriceKind::Net", "Net"),
         ('Kind == "Gross"', "Gross"),
+        ('Kind == "gross"', "Gross"),
         ("Photo == null", None),
         ("Zoned != null", None),
     ],
@@ -350,57 +287,6 @@ def test_literals_become_canonical(text: str, value: object) -> None:
     assert isinstance(bound, Comparison)
     assert bound.literal.value == expected
     assert bind_types(bound, CUSTOMERS) == bound
-
-
-@pytest.mark.parametrize(
-    ("text", "position", "message"),
-    [
-        ('Priority == "5"', 12, 'the text "5" for column Priority (integer), expected'),
-        ('Priority == "5"', 12, "expected a number; leave the quotes out."),
-        ("Priority == Rank::High", 12, "write the number that stands for the value."),
-        ("Priority == true", 12, "expected a number."),
-        ("PartyType == 5", 13, "expected a text; put the value in quotes."),
-        ("PartyType == true", 13, "found true for column PartyType (text)"),
-        ("PartyType == 2026-01-01", 13, "put the value in quotes."),
-        ('OnHold == "true"', 10, "expected true or false, without quotes."),
-        ("OnHold == 1", 10, "expected true or false, without quotes."),
-        ("OnHold == Other::Yes", 10, "expected true or false"),
-        ("OnHold < true", 0, "can only be compared for equal or not equal"),
-        ("Kind == PriceKind::Nett", 8, "found PriceKind::Nett for column Kind"),
-        ("Kind == PriceKind::Nett", 8, "expected one of Net, Gross."),
-        ('Kind > "Net"', 0, "can only be compared for equal or not equal"),
-        ("Opened == 5", 10, "expected a time such as 2026-03-31."),
-        ('Opened == "soon"', 10, "expected a date such as 2026-03-31"),
-        ('Opened == "2026-02-30"', 10, "that the calendar has."),
-        ("Opened == 2026-01-01T10:00:00", 10, "a date without a time of day."),
-        ("Changed == 0001-01-01T00:00:00+01:00", 11, "that the calendar has."),
-        ("Changed == 2026-01-01T10:00:00.1234567Z", 11, "at most six decimals"),
-        ('Closes == "25:00"', 10, "a time of day such as 10:30:00."),
-        ('Closes == "10:00:61"', 10, "a time of day such as 10:30:00."),
-        ("Zoned == 10:00", 0, "can only be compared with null."),
-        ('Id == "abc"', 6, "expected a GUID such as"),
-        ('Photo == "x"', 0, "can only be compared with null."),
-        ('Priority like "5*"', 0, "has no patterns, expected a text column."),
-        ("Ratio == 1e39", 9, "within the range of the column."),
-        ("Ratio == 1e-60", 9, "within the range of the column."),
-    ],
-)
-def test_an_unfit_literal_is_refused_with_its_cure(
-    text: str, position: int, message: str
-) -> None:
-    with pytest.raises(FilterColumnError) as caught:
-        bind_types(parse_finops(text), CUSTOMERS, text)
-    assert caught.value.code == "filter_type"
-    assert caught.value.position == position
-    assert message in caught.value.message
-    assert "^" in caught.value.details["place"]
-
-
-def test_an_order_with_null_is_refused_in_a_built_tree_too() -> None:
-    null = Literal(LiteralKind.NULL, None)
-    built = Comparison(ColumnRef("Priority"), Comparator.LT, null)
-    with pytest.raises(FilterColumnError, match="equal or not equal"):
-        bind_types(built, CUSTOMERS)
 
 
 @pytest.mark.parametrize(
@@ -439,6 +325,15 @@ def test_numbers_compare_as_numbers() -> None:
     assert matches(parse_finops("CreditLimit > 9"), CreditLimit="10.000000")
     assert matches(parse_finops("Priority < 2.5"), Priority="2")
     assert matches(parse_finops("Ratio == 0.1"), Ratio="0.1")
+
+
+def test_many_wildcards_take_no_longer_on_a_long_text() -> None:
+    tree = parse_finops('PartyType like "' + "*a" * 30 + '*b"')
+    assert not matches(tree, PartyType="a" * 20_000)
+    assert matches(tree, PartyType="a" * 20_000 + "b")
+    tree = parse_finops('PartyType like "?b*c?*c"')
+    assert matches(tree, PartyType="abcxcxc")
+    assert not matches(tree, PartyType="abcxc"[:3])
 
 
 def test_long_chains_of_alternatives_work() -> None:
@@ -491,8 +386,3 @@ def test_odata_says_the_same_in_its_own_words() -> None:
         " and not (Id eq 0f8fad5b-d9cb-469f-a165-70867728950e)"
         " and Changed lt 2026-12-31T00:00:00Z and Local ne 2026-12-31T10:00:00Z"
     )
-
-
-def test_every_failure_is_one_family() -> None:
-    assert issubclass(FilterSyntaxError, FilterError)
-    assert issubclass(FilterColumnError, FilterError)

@@ -21,6 +21,7 @@ from syncengine.mapping.filters.expression import (
     Expression,
     columns,
     empty_text_tests,
+    no_date_tests,
 )
 from syncengine.mapping.filters.finops import parse_finops, to_finops
 from syncengine.mapping.filters.odata import parse_odata, to_odata
@@ -46,6 +47,7 @@ __all__ = [
     "columns",
     "compile_predicate",
     "empty_text_tests",
+    "no_date_tests",
     "parse_filter",
     "parse_finops",
     "parse_odata",

@@ -8,19 +8,22 @@ Every expression is true or false for a row, never unknown:
 - Text compares by exact code points (case counts, no collation), numbers as decimals
   (columns of a binary float type as floats of that size, NaN above every number),
   times as UTC instants.
+- `now()` is the moment at which the row is judged: UTC, the day alone for dates.
 
 The Python predicate, the SQL and the OData text of an expression all keep to this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum, StrEnum
 from typing import TypeAlias
 
 from syncengine.mapping.schema import ColumnType
+
+NO_DATE = "1900-01-01"
 
 
 class Comparator(StrEnum):
@@ -63,6 +66,8 @@ class LiteralKind(StrEnum):
     TIME = "time"
     """A date, time of day or instant, as ISO text."""
     GUID = "guid"
+    NOW = "now"
+    """The moment of judging; the value is always `now()`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Like:
-    """True when the whole of a text column matches the pattern."""
+    """True when the whole of a text column matches the pattern.
+
+    The parsers and `bind_types` make a comparison of a pattern without wildcards.
+    """
 
     column: ColumnRef
     pattern: Pattern
@@ -144,6 +152,15 @@ class Not:
     operand: Expression
 
 
+def like(column: ColumnRef, pattern: Pattern) -> Like | Comparison:
+    """The test that the whole of a column matches a pattern, in normal form."""
+    if any(isinstance(part, Wildcard) for part in pattern):
+        return Like(column, pattern)
+    text = "".join(str(part) for part in pattern)
+    literal = Literal(LiteralKind.TEXT, text, column.position)
+    return Comparison(column, Comparator.EQ, literal)
+
+
 Leaf: TypeAlias = Comparison | Like | In
 Expression: TypeAlias = Comparison | Like | In | And | Or | Not
 
@@ -164,23 +181,50 @@ def columns(expression: Expression) -> tuple[str, ...]:
     return tuple(dict.fromkeys(leaf.column.name for leaf in leaves(expression)))
 
 
+def depth(expression: Expression) -> int:
+    """Levels of `and`, `or` and `not`, one above another."""
+    if isinstance(expression, And | Or):
+        return 1 + max(depth(operand) for operand in expression.operands)
+    if isinstance(expression, Not):
+        return 1 + depth(expression.operand)
+    return 0
+
+
 def empty_text_tests(expression: Expression) -> tuple[str, ...]:
     """Columns compared with `""` that no null test in the filter covers.
 
     For the health check: a null is not an empty text, so such a filter may miss rows.
     """
-    empty: dict[str, None] = {}
+    return _missing_null(expression, lambda literal: literal.value == "")
+
+
+def no_date_tests(expression: Expression) -> tuple[str, ...]:
+    """Columns compared with the ERP's date for "no date", 1900-01-01, that no null test
+    in the filter covers (spec sync 3.4)."""
+    return _missing_null(
+        expression,
+        lambda literal: (
+            literal.kind is LiteralKind.TIME and str(literal.value).startswith(NO_DATE)
+        ),
+    )
+
+
+def _missing_null(
+    expression: Expression, blank: Callable[[Literal], bool]
+) -> tuple[str, ...]:
+    found: dict[str, None] = {}
     covered: set[str] = set()
     for leaf in leaves(expression):
         if isinstance(leaf, Like):
             continue
         literals = leaf.literals if isinstance(leaf, In) else (leaf.literal,)
+        orders = isinstance(leaf, Comparison) and leaf.operator.orders
         for literal in literals:
             if literal.kind is LiteralKind.NULL:
                 covered.add(leaf.column.name)
-            elif literal.value == "":
-                empty[leaf.column.name] = None
-    return tuple(name for name in empty if name not in covered)
+            elif not orders and blank(literal):
+                found[leaf.column.name] = None
+    return tuple(name for name in found if name not in covered)
 
 
 def pattern_of(*parts: str | Wildcard) -> Pattern:

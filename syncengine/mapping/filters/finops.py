@@ -2,8 +2,9 @@
 
 `&&` binds tighter than `||`, `!` stands before parentheses. Texts are in double or
 single quotes, a quote inside is doubled. `like` takes `*` (any text) and `?` (any one
-character); `\\*`, `\\?` and `\\\\` stand for the characters themselves. An enumeration
-value `Enum::Value` stands for its name. Dates are `2026-03-31` or `31\\03\\2026`.
+character); `\\*`, `\\?` and `\\\\` stand for the characters themselves. There are also
+`in ("A", "B")`, `not in` and `not like`. An enumeration value `Enum::Value` stands for
+its name. Dates are `2026-03-31` or `31\\03\\2026`; `now()` is the present moment.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from syncengine.mapping.filters.expression import (
     Comparator,
     Comparison,
     Expression,
-    Like,
+    In,
     Literal,
     LiteralKind,
     Not,
@@ -44,8 +45,10 @@ _KINDS = {
     ",": Kind.COMMA,
 }
 _ENUM = re.compile(r"[^\W\d]\w*::\w+")
-_DATE = re.compile(r"(\d{1,2})\\(\d{1,2})\\(\d{4})(?!\w)")
-_FOREIGN = re.compile(r"<>|\w+|[^\s\w]")
+_DATE = re.compile(r"(\d{1,2})\\(\d{1,2})\\(\d{4})(?!\w)", re.ASCII)
+_NOT = re.compile(r"not(?=\s+(?:in|like)\b)", re.IGNORECASE)
+_WORDS = {"in": Kind.IN, "like": Kind.LIKE}
+_FOREIGN = re.compile(r"<>|\.\.|\w+|[^\s\w]")
 _ESCAPED = re.compile(r"\\([*?\\])|([*?])", re.DOTALL)
 
 
@@ -62,14 +65,20 @@ def to_finops(expression: Expression) -> str:
     if isinstance(expression, Or):
         return " || ".join(_operand(each) for each in expression.operands)
     if isinstance(expression, Not):
+        if isinstance(expression.operand, In):
+            return _in(expression.operand, "not in")
         return f"!({to_finops(expression.operand)})"
+    if isinstance(expression, In):
+        return _in(expression, "in")
     name = expression.column.name
     if isinstance(expression, Comparison):
         return f"{name} {expression.operator.value} {_literal(expression.literal)}"
-    if isinstance(expression, Like):
-        return f"{name} like {_quoted(_like_text(expression.pattern))}"
-    tests = [f"{name} == {_literal(literal)}" for literal in expression.literals]
-    return tests[0] if len(tests) == 1 else " || ".join(f"({test})" for test in tests)
+    return f"{name} like {_quoted(_like_text(expression.pattern))}"
+
+
+def _in(expression: In, word: str) -> str:
+    values = ", ".join(_literal(literal) for literal in expression.literals)
+    return f"{expression.column.name} {word} ({values})"
 
 
 def _operand(expression: Expression) -> str:
@@ -88,6 +97,8 @@ def _literal(literal: Literal) -> str:
         return f"{literal.enum}::{value}"
     if literal.kind is LiteralKind.TIME:
         return iso_time(value)
+    if literal.kind is LiteralKind.NOW:
+        return value
     return _quoted(value)
 
 
@@ -116,6 +127,7 @@ _DIALECT = Dialect(
     spelling={
         **{comparator: comparator.value for comparator in Comparator},
         Kind.LIKE: "like",
+        Kind.IN: "in",
         Kind.AND: "&&",
         Kind.OR: "||",
         Kind.NOT: "!",
@@ -137,6 +149,8 @@ _DIALECT = Dialect(
         "contains": 'like "*text*"',
         "startswith": 'like "text*"',
         "endswith": 'like "*text"',
+        "..": 'both ends as comparisons, such as (Code >= "A") && (Code <= "C")',
+        "\\": "a date as 31\\12\\2026 (day\\month\\year) or 2026-12-31",
     },
     like=_like_pattern,
 )
@@ -154,9 +168,12 @@ def _token(scanner: Scanner) -> Token:
             return Token(_KINDS[symbol], symbol, start)
         return Token(Kind.COMPARE, symbol, start, comparator=Comparator(symbol))
     scanner.refuse_path()
+    negation = scanner.take(_NOT)
+    if negation is not None:
+        return Token(Kind.NOT, negation, start)
     name = scanner.take(NAME)
     if name is not None:
-        return Token(Kind.LIKE if name.lower() == "like" else Kind.NAME, name, start)
+        return Token(_WORDS.get(name.lower(), Kind.NAME), name, start)
     scanner.unknown(_FOREIGN, _DIALECT.cures)
 
 
@@ -170,7 +187,11 @@ def _scan_literal(scanner: Scanner) -> Literal | None:
         day, month, year = date.split("\\")
         iso = f"{year}-{month.zfill(2)}-{day.zfill(2)}"
         return Literal(LiteralKind.TIME, iso, start)
-    literal = scanner.take_time() or scanner.take_number()
+    literal = scanner.take_time() or scanner.take_now()
+    if literal is not None:
+        return literal
+    scanner.refuse_foreign_date("a date is written 31\\12\\2026 or 2026-12-31")
+    literal = scanner.take_number()
     if literal is not None:
         return literal
     enum = scanner.take(_ENUM)

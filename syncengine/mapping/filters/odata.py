@@ -1,9 +1,10 @@
 """The Dataverse dialect: OData `$filter` on the table's own columns.
 
-Comparisons `eq ne gt ge lt le`, `in ('a','b')`, `and`, `or`, `not` before parentheses
-or a function, `startswith`, `endswith`, `contains`, and for patterns none of these can
-say the standard's `matchesPattern` (anchored, with `.` and `[\\s\\S]*` only). Texts are
-in single quotes, a quote inside is doubled; numbers, dates and GUIDs are bare.
+Comparisons `eq ne gt ge lt le`, `in ('a','b')`, `not in`, `and`, `or`, `not` before
+parentheses or a function, `startswith`, `endswith`, `contains`, and for patterns none
+of these can say the standard's `matchesPattern` (anchored, with `.` and `[\\s\\S]*`
+only). Texts are in single quotes, a quote inside is doubled; numbers, dates and GUIDs
+are bare or quoted; `now()` is the present moment.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from syncengine.mapping.filters.expression import (
     Or,
     Pattern,
     Wildcard,
+    like,
     pattern_of,
 )
 from syncengine.mapping.filters.parser import Dialect, Parser
@@ -32,7 +34,9 @@ from syncengine.mapping.filters.tokens import (
     Scanner,
     Token,
     iso_time,
+    shortened,
     tokenize,
+    zoned,
 )
 
 _COMPARATORS = {
@@ -60,6 +64,17 @@ _GUID = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}(?!\w)"
 )
 _FOREIGN = re.compile(r"==|!=|<>|<=|>=|&&|\|\||\w+|[^\s\w]")
+_DATAVERSE_FUNCTION = re.compile(r"Microsoft\.Dynamics\.CRM\.\w+", re.IGNORECASE)
+_DATAVERSE_CURES = {
+    "in": "column in ('a','b')",
+    "notin": "not (column in ('a','b'))",
+    "between": "column ge 1 and column le 9",
+    "notbetween": "(column lt 1 or column gt 9)",
+    "today": "column ge 2026-12-31 and column lt 2027-01-01, or compare with now()",
+    "on": "column ge 2026-12-31 and column lt 2027-01-01",
+    "onorafter": "column ge 2026-12-31",
+    "onorbefore": "column lt 2027-01-01",
+}
 _ANY_TEXT = r"[\s\S]*"
 _ANY_CHARACTER = r"[\s\S]"
 _REGEX = re.compile(
@@ -82,6 +97,8 @@ def to_odata(expression: Expression) -> str:
     if isinstance(expression, Or):
         return " or ".join(_operand(each) for each in expression.operands)
     if isinstance(expression, Not):
+        if isinstance(expression.operand, Like):
+            return f"not {_like(expression.operand)}"
         return f"not ({to_odata(expression.operand)})"
     if isinstance(expression, Like):
         return _like(expression)
@@ -105,12 +122,10 @@ def _literal(literal: Literal) -> str:
         return "true" if value else "false"
     if not isinstance(value, str):
         return format(value, "f")
-    if literal.kind is LiteralKind.GUID:
+    if literal.kind in (LiteralKind.GUID, LiteralKind.NOW):
         return value
     if literal.kind is LiteralKind.TIME:
-        iso = iso_time(value)
-        zoned = "T" not in iso or re.search(r"(Z|[+-]\d\d:\d\d)$", iso)
-        return iso if zoned else f"{iso}Z"
+        return zoned(iso_time(value))
     return _quoted(value)
 
 
@@ -121,10 +136,6 @@ def _quoted(text: str) -> str:
 def _like(expression: Like) -> str:
     name = expression.column.name
     match expression.pattern:
-        case ():
-            return f"{name} eq ''"
-        case (str(plain),):
-            return f"{name} eq {_quoted(plain)}"
         case (Wildcard.ANY_TEXT,):
             return f"contains({name},'')"
         case (str(start), Wildcard.ANY_TEXT):
@@ -177,7 +188,7 @@ def _matches_pattern(parser: Parser, name: Token) -> Expression:
             " text with . and .* between ^ and $.",
             token,
         )
-    return Like(column, pattern)
+    return like(column, pattern)
 
 
 def _read_regex(text: str) -> Pattern | None:
@@ -222,6 +233,9 @@ _DIALECT = Dialect(
         "|": "or",
         "!": "not",
         "like": "contains(column,'text')",
+        "datetime": "the date alone, such as 2026-12-31 or 2026-12-31T10:30:00Z",
+        "datetimeoffset": "the moment alone, such as 2026-12-31T10:30:00Z",
+        "guid": "the GUID alone, without the word",
     },
     functions={
         "startswith": _starts_with,
@@ -238,6 +252,7 @@ def _token(scanner: Scanner) -> Token:
     if literal is not None:
         shown = scanner.text[start : scanner.position]
         return Token(Kind.LITERAL, shown, start, literal=literal)
+    _refuse_dataverse_function(scanner)
     scanner.refuse_path()
     word = scanner.take(NAME) or scanner.take(_SYMBOL)
     if word is not None:
@@ -246,6 +261,20 @@ def _token(scanner: Scanner) -> Token:
             return Token(Kind.COMPARE, word, start, comparator=comparator)
         return Token(_KINDS.get(word.lower(), Kind.NAME), word, start)
     scanner.unknown(_FOREIGN, _DIALECT.cures)
+
+
+def _refuse_dataverse_function(scanner: Scanner) -> None:
+    start = scanner.position
+    found = scanner.take(_DATAVERSE_FUNCTION)
+    if found is None:
+        return
+    word = found.rpartition(".")[2].lower()
+    cure = _DATAVERSE_CURES.get(word, "standard operators, or leave this test out")
+    raise scanner.error(
+        f"found {shortened(found)}, a function that only Dataverse itself knows; write"
+        f" {cure}.",
+        start,
+    )
 
 
 def _scan_literal(scanner: Scanner) -> Literal | None:
@@ -260,7 +289,8 @@ def _scan_literal(scanner: Scanner) -> Literal | None:
     quoted = scanner.take_text()
     if quoted is not None:
         return Literal(LiteralKind.TEXT, quoted, start)
-    literal = scanner.take_time() or scanner.take_number()
+    literal = scanner.take_time() or scanner.take_now()
     if literal is not None:
         return literal
-    return scanner.take_constant()
+    scanner.refuse_foreign_date("a date is written 2026-12-31")
+    return scanner.take_number() or scanner.take_constant()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
-from syncengine.mapping.filters.errors import FilterSyntaxError
+from syncengine.mapping.filters.errors import FilterSyntaxError, place_in_words
 from syncengine.mapping.filters.expression import (
     And,
     ColumnRef,
@@ -14,16 +14,20 @@ from syncengine.mapping.filters.expression import (
     Comparison,
     Expression,
     In,
-    Like,
     Literal,
     LiteralKind,
     Not,
     Or,
     Pattern,
+    depth,
+    leaves,
+    like,
 )
 from syncengine.mapping.filters.tokens import Kind, Token
 
-MAX_DEPTH = 100
+MAX_NESTING = 100
+MAX_DEPTH = 40
+"""Lower than the nesting, so that a printed filter can be read again."""
 
 
 class FunctionParser(Protocol):
@@ -49,8 +53,16 @@ class Dialect:
     def comparisons(self) -> str:
         """All comparisons, as a message lists them."""
         words = [self.spelling[comparator] for comparator in Comparator]
-        words += [self.spelling[k] for k in (Kind.LIKE, Kind.IN) if k in self.spelling]
-        return f"a comparison ({', '.join(words)})"
+        return f"a comparison ({', '.join([*words, *self._tests])})"
+
+    @property
+    def negatable(self) -> str:
+        """What may follow `column not`, as a message lists it."""
+        return " or ".join(self._tests)
+
+    @property
+    def _tests(self) -> list[str]:
+        return [self.spelling[k] for k in (Kind.LIKE, Kind.IN) if k in self.spelling]
 
 
 class Parser:
@@ -76,6 +88,8 @@ class Parser:
             self.refuse(
                 f"{spelling[Kind.AND]}, {spelling[Kind.OR]} or {Kind.END.value}"
             )
+        if depth(expression) > MAX_DEPTH:
+            raise self._too_deep(self._deep_leaf(expression), MAX_DEPTH)
         return expression
 
     def advance(self) -> Token:
@@ -94,7 +108,7 @@ class Parser:
         """Fail at the next token, saying what was expected there."""
         token = self.token
         word = self._dialect.cures.get(token.text.lower())
-        if not cure and word:
+        if word:
             cure = f"write {word}"
         message = f"found {token.shown}, expected {expected}"
         raise self.error(f"{message}; {cure}." if cure else f"{message}.", token)
@@ -102,6 +116,22 @@ class Parser:
     def error(self, message: str, token: Token) -> FilterSyntaxError:
         """A failure at a token."""
         return FilterSyntaxError(message, position=token.position, text=self._text)
+
+    def _too_deep(self, position: int, most: int) -> FilterSyntaxError:
+        return FilterSyntaxError(
+            f"nested too deeply; expected at most {most} levels.",
+            position=position,
+            text=self._text,
+        )
+
+    def _deep_leaf(self, expression: Expression) -> int:
+        """Where the first test stands that lies deepest."""
+        while isinstance(expression, And | Or | Not):
+            if isinstance(expression, Not):
+                expression = expression.operand
+            else:
+                expression = max(expression.operands, key=depth)
+        return next(leaves(expression)).column.position
 
     def _or(self) -> Expression:
         operands = [self._and()]
@@ -119,22 +149,13 @@ class Parser:
 
     def _unary(self) -> Expression:
         self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise self.error(
-                f"nested too deeply; expected at most {MAX_DEPTH} levels.", self.token
-            )
+        if self._depth > MAX_NESTING:
+            raise self._too_deep(self.token.position, MAX_NESTING)
         try:
             if self.token.kind is Kind.NOT:
                 return self._not()
             if self.token.kind is Kind.OPEN:
-                self.advance()
-                expression = self._or()
-                spelling = self._dialect.spelling
-                self.expect(
-                    Kind.CLOSE,
-                    f'{spelling[Kind.AND]}, {spelling[Kind.OR]} or ")"',
-                )
-                return expression
+                return self._parentheses()
             if self._at_call():
                 name = self.advance()
                 function = self._dialect.functions.get(name.text.lower())
@@ -144,6 +165,19 @@ class Parser:
             return self._comparison()
         finally:
             self._depth -= 1
+
+    def _parentheses(self) -> Expression:
+        opened = self.advance()
+        expression = self._or()
+        spelling = self._dialect.spelling
+        if self.token.kind is not Kind.CLOSE:
+            self.refuse(
+                f'{spelling[Kind.AND]}, {spelling[Kind.OR]} or ")"',
+                f'the "(" at {place_in_words(self._text, opened.position)} is still'
+                " open",
+            )
+        self.advance()
+        return expression
 
     def _unknown_function(self, name: Token) -> FilterSyntaxError:
         known = ", ".join(self._dialect.functions)
@@ -174,12 +208,13 @@ class Parser:
         if first.kind is Kind.NAME:
             self.advance()
             column = ColumnRef(first.text, first.position)
-            if self.token.kind is Kind.LIKE and self._dialect.like is not None:
+            if self.token.kind is Kind.NOT:
                 self.advance()
-                return Like(column, self._dialect.like(self.text_literal()))
-            if self.token.kind is Kind.IN:
-                self.advance()
-                return self._in(column)
+                if self.token.kind not in (Kind.IN, Kind.LIKE):
+                    self.refuse(self._dialect.negatable)
+                return Not(self._membership(column))
+            if self.token.kind in (Kind.IN, Kind.LIKE):
+                return self._membership(column)
             operator = self._operator()
             return self._compare(column, operator, self._literal("a value"))
         literal = self._literal('a column, "(" or ' + self._dialect.spelling[Kind.NOT])
@@ -222,8 +257,11 @@ class Parser:
         self.advance()
         return literal.value
 
-    def _in(self, column: ColumnRef) -> Expression:
-        self.expect(Kind.OPEN)
+    def _membership(self, column: ColumnRef) -> Expression:
+        word = self.advance()
+        if word.kind is Kind.LIKE and self._dialect.like is not None:
+            return like(column, self._dialect.like(self.text_literal()))
+        self.expect(Kind.OPEN, 'a list of values in parentheses, such as "(1, 2)"')
         literals = [self._literal("a value")]
         while self.token.kind is Kind.COMMA:
             self.advance()

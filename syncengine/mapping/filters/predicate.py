@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable
+from datetime import UTC, datetime
 from decimal import Decimal
 from operator import eq, ge, gt, le, lt, ne
 from struct import pack, unpack
@@ -117,6 +118,12 @@ def _comparison(expression: Comparison, index: int, kind: ColumnType) -> Predica
         return lambda row: row[index] != literal
     compare = _OPERATORS[operator]
     for_null = operator is Comparator.NE
+    if expression.literal.kind is LiteralKind.NOW:
+        return lambda row: (
+            for_null
+            if (value := row[index]) is None
+            else compare(_instant(value), _now(kind))
+        )
     if decode is None:
         return lambda row: (
             for_null if (value := row[index]) is None else compare(value, literal)
@@ -155,13 +162,24 @@ def _matcher(pattern: Pattern) -> Callable[[str], bool]:
             return lambda value: value.endswith(end)
         case (Wildcard.ANY_TEXT, str(middle), Wildcard.ANY_TEXT):
             return lambda value: middle in value
-    signs = {Wildcard.ANY_TEXT: ".*", Wildcard.ANY_CHARACTER: "."}
-    regex = "".join(
-        signs[part] if isinstance(part, Wildcard) else re.escape(part)
-        for part in pattern
-    )
-    fullmatch = re.compile(regex, re.DOTALL).fullmatch
+    fullmatch = re.compile(_regex(pattern), re.DOTALL).fullmatch
     return lambda value: fullmatch(value) is not None
+
+
+def _regex(pattern: Pattern) -> str:
+    """What stands between two `*` is taken where it is first found, for good: no text
+    then takes more than a pass for each."""
+    pieces = [""]
+    for part in pattern:
+        if part is Wildcard.ANY_TEXT:
+            pieces.append("")
+        else:
+            pieces[-1] += "." if isinstance(part, Wildcard) else re.escape(part)
+    first, *middle = pieces
+    if not middle:
+        return first
+    last = middle.pop()
+    return f"{first}{''.join(f'(?>.*?{piece})' for piece in middle)}.*{last}"
 
 
 def _decoder(kind: ColumnType) -> Decode | None:
@@ -217,6 +235,16 @@ def _real(value: str) -> float:
     except OverflowError:
         return number
     return rounded
+
+
+def _now(kind: ColumnType) -> str:
+    """The present moment in the canonical form of a column."""
+    moment = datetime.now(UTC)
+    if kind.family is TypeFamily.DATE:
+        return moment.date().isoformat()
+    text = moment.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+    text = text.rstrip("0").removesuffix(".")
+    return f"{text}+00" if kind.family is TypeFamily.TIMESTAMPTZ else text
 
 
 def _instant(value: str) -> str:

@@ -77,6 +77,11 @@ _CASTS = {
     TypeFamily.TIME: "time without time zone",
     TypeFamily.UUID: "uuid",
 }
+_NOW = {
+    TypeFamily.DATE: "CAST(now() AT TIME ZONE 'UTC' AS date)",
+    TypeFamily.TIMESTAMP: "now() AT TIME ZONE 'UTC'",
+    TypeFamily.TIMESTAMPTZ: "now()",
+}
 _BIGINT = 2**63
 
 
@@ -177,8 +182,10 @@ def _operand(column: ColumnRef) -> Iterator[Part]:
         yield Identifier(column.name)
 
 
-def _value(literal: Literal, kind: ColumnType) -> Value:
+def _value(literal: Literal, kind: ColumnType) -> Part:
     value = literal.value
+    if literal.kind is LiteralKind.NOW:
+        return Raw(_NOW[kind.family])
     if isinstance(value, bool):
         return Value("t" if value else "f", "boolean")
     if isinstance(value, Decimal):

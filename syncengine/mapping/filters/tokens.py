@@ -18,6 +18,7 @@ from syncengine.mapping.filters.expression import (
 
 MAX_LENGTH = 100_000
 MAX_DIGITS = 400
+SHOWN = 40
 
 
 class Kind(Enum):
@@ -52,21 +53,39 @@ class Token:
         """How an error message quotes the token."""
         if self.kind is Kind.END:
             return str(self.kind.value)
-        text = self.text if len(self.text) <= 40 else f"{self.text[:39]}…"
+        text = shortened(self.text)
         return text if text.startswith(("'", '"')) else f'"{text}"'
+
+
+def shortened(text: str) -> str:
+    """What a message shows of a text that may be long."""
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+def quoted(text: str) -> str:
+    """A character or word as a message quotes it; one that prints nothing by its
+    number."""
+    if text.isprintable():
+        return f'"{shortened(text)}"'
+    return f"the character U+{ord(text[0]):04X}"
 
 
 NAME = re.compile(r"[^\W\d]\w*")
 PATH = re.compile(r"[^\W\d]\w*(?:[./]\w+)+")
 PATH_DOT = (".", "/")
 SPACE = re.compile(r"\s*")
-NUMBER = re.compile(r"-?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?(?!\w)")
+NUMBER = re.compile(r"-?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?(?!\w)", re.ASCII)
+FOREIGN_DATE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}[\w:.+-]*", re.ASCII)
+NOW = re.compile(r"now\s*\(\s*\)", re.IGNORECASE)
 TEXT = re.compile("\"(?:[^\"]|\"\")*\"(?!\")|'(?:[^']|'')*'(?!')")
 ISO_TIME = re.compile(
     r"\d{4}-\d{2}-\d{2}"
     r"(?:[Tt]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:[Zz]|[+-]\d{2}:\d{2})?)?(?![\w:-])"
-    r"|\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?![\w:])"
+    r"|\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?![\w:])",
+    re.ASCII,
 )
+
+_ZONE = re.compile(r"(?:Z|[+-]\d\d:\d\d)$", re.ASCII)
 
 CONSTANTS = {
     "null": (LiteralKind.NULL, None),
@@ -144,13 +163,27 @@ class Scanner:
             )
         return Literal(LiteralKind.NUMBER, number, start)
 
+    def refuse_foreign_date(self, cure: str) -> None:
+        """Fail at a date that is written as neither dialect writes it."""
+        start = self.position
+        found = self.take(FOREIGN_DATE)
+        if found is not None:
+            raise self.error(f'found "{found}", expected a value; {cure}.', start)
+
+    def take_now(self) -> Literal | None:
+        """The function `now()`."""
+        start = self.position
+        if self.take(NOW) is None:
+            return None
+        return Literal(LiteralKind.NOW, "now()", start)
+
     def take_time(self) -> Literal | None:
-        """An unquoted ISO date, time of day or instant."""
+        """An unquoted ISO date, time of day or instant; without a zone it is UTC."""
         start = self.position
         text = self.take(ISO_TIME)
         if text is None:
             return None
-        return Literal(LiteralKind.TIME, text.upper(), start)
+        return Literal(LiteralKind.TIME, zoned(text.upper()), start)
 
     def take_constant(self) -> Literal | None:
         """The words null, true and false."""
@@ -169,8 +202,8 @@ class Scanner:
         path = self.take(PATH)
         if path is not None:
             raise FilterColumnError(
-                f"nested lookups are not possible in a filter; {path} leads to another"
-                " table, expected a column of the table itself.",
+                f"found {shortened(path)}, which leads to another table; nested lookups"
+                " are not possible in a filter, expected a column of the table itself.",
                 position=start,
                 text=self.text,
             )
@@ -179,8 +212,8 @@ class Scanner:
         """Fail at something that no filter of the dialect holds."""
         start = self.position
         found = self.take(foreign) or self.text[start]
-        cure = cures.get(found)
-        message = f'found "{found}", expected a column, a value or an operator'
+        cure = cures.get(found.lower())
+        message = f"found {quoted(found)}, expected a column, a value or an operator"
         raise self.error(f"{message}; write {cure}." if cure else f"{message}.", start)
 
 
@@ -190,8 +223,13 @@ def tokenize(text: str, scan: Callable[[Scanner], Token]) -> list[Token]:
     tokens: list[Token] = []
     while scanner.skip_space():
         tokens.append(scan(scanner))
-    tokens.append(Token(Kind.END, "", scanner.position))
+    tokens.append(Token(Kind.END, "", len(text.rstrip())))
     return tokens
+
+
+def number_of(text: str) -> Decimal | None:
+    """The number that `text` as a whole is, or None."""
+    return _decimal(text) if NUMBER.fullmatch(text) else None
 
 
 def _decimal(text: str) -> Decimal | None:
@@ -203,6 +241,12 @@ def _decimal(text: str) -> Decimal | None:
     if len(digits) > MAX_DIGITS or abs(number.adjusted()) > MAX_DIGITS:
         return None
     return number
+
+
+def zoned(value: str) -> str:
+    """An ISO time with its zone, which is UTC where it has none; dates and times of
+    day have none."""
+    return value if "T" not in value or _ZONE.search(value) else f"{value}Z"
 
 
 def iso_time(value: str) -> str:
