@@ -81,6 +81,11 @@ UNFOLD: dict[str, Any] = {
                         **_active("map_list", "/maps/"),
                     },
                     {
+                        "title": "Ready-made maps",
+                        "icon": "library_books",
+                        **_active("ready_made_list", "/ready-made/"),
+                    },
+                    {
                         "title": "Errors",
                         "icon": "error",
                         **_active("error_list", "/errors/"),

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.text import slugify
 
+from portal.activity import services as activity
 from portal.environments.models import ConnectionSet
 from portal.maps import services
 from portal.maps.models import TableMap
@@ -27,6 +30,75 @@ class Installation:
     present: list[tuple[catalog.CatalogEntry, TableMap]] = field(default_factory=list)
 
 
+Step = tuple[catalog.CatalogEntry, TableMap | None]
+"""A ready-made map, and the stored map that it is already, if there is one."""
+
+
+class _Stored:
+    """The maps of a connection set, to be found by name or by their two tables."""
+
+    def __init__(self, maps: Iterable[TableMap]) -> None:
+        self._by_name: dict[str, TableMap] = {}
+        self._by_tables: dict[tuple[str, str], TableMap] = {}
+        for table_map in maps:
+            self._by_name[table_map.name.casefold()] = table_map
+            if version := table_map.version:
+                tables = (version.finops_table, version.dataverse_table)
+                self._by_tables.setdefault(_folded(tables), table_map)
+
+    def find(self, entry: catalog.CatalogEntry) -> TableMap | None:
+        """The map that this entry is."""
+        tables = (entry.finops_table, entry.dataverse_table)
+        return self._by_name.get(entry.name.casefold()) or self._by_tables.get(
+            _folded(tables)
+        )
+
+
+def _folded(tables: tuple[str, str]) -> tuple[str, str]:
+    return tables[0].casefold(), tables[1].casefold()
+
+
+def _maps() -> QuerySet[TableMap]:
+    return TableMap.objects.select_related("connection_set", "version")
+
+
+def address_name(entry: catalog.CatalogEntry) -> str:
+    """The name of a ready-made map in the addresses of pages."""
+    return slugify(entry.name)
+
+
+def find_by_address(name: str) -> catalog.CatalogEntry | None:
+    """The ready-made map with this name in addresses."""
+    for entry in catalog.entries():
+        if address_name(entry) == name:
+            return entry
+    return None
+
+
+def installed() -> dict[str, list[TableMap]]:
+    """The stored maps that each ready-made map is, by its name, in one query."""
+    by_set: dict[int, list[TableMap]] = {}
+    for table_map in _maps().order_by("connection_set__name"):
+        by_set.setdefault(table_map.connection_set_id, []).append(table_map)
+    stored = [_Stored(maps) for maps in by_set.values()]
+    found = {
+        entry.name: [each for one in stored if (each := one.find(entry))]
+        for entry in catalog.entries()
+    }
+    return {name: maps for name, maps in found.items() if maps}
+
+
+def plan(connection_set: ConnectionSet, names: Iterable[str]) -> list[Step]:
+    """What installing these maps or packages comes to: they and the maps they refer
+    to, in the order in which they should run. Changes nothing.
+
+    Raises CatalogError when a name is not in the catalog.
+    """
+    wanted = catalog.with_prerequisites(catalog.select(names))
+    stored = _Stored(_maps().filter(connection_set=connection_set))
+    return [(entry, stored.find(entry)) for entry in wanted]
+
+
 @transaction.atomic
 def install(
     connection_set: ConnectionSet, names: Iterable[str], *, user: User | None = None
@@ -37,25 +109,23 @@ def install(
 
     Raises CatalogError when a name is not in the catalog.
     """
-    wanted = catalog.with_prerequisites(catalog.select(names))
+    names = list(names)
     ConnectionSet.objects.select_for_update(of=("self",)).get(pk=connection_set.pk)
-    by_name, by_tables = {}, {}
-    stored = TableMap.objects.filter(connection_set=connection_set)
-    for table_map in stored.select_related("connection_set", "version"):
-        by_name[table_map.name.casefold()] = table_map
-        if version := table_map.version:
-            tables = (version.finops_table, version.dataverse_table)
-            by_tables.setdefault(tuple(map(str.casefold, tables)), table_map)
     result = Installation(connection_set)
-    for entry in wanted:
-        definition = catalog.table_map(entry)
-        tables = (definition.finops_table, definition.dataverse_table)
-        there = by_name.get(definition.name.casefold()) or by_tables.get(
-            tuple(map(str.casefold, tables))
-        )
+    for entry, there in plan(connection_set, names):
         if there is not None:
             result.present.append((entry, there))
             continue
-        made = services.create_map(connection_set, definition, user=user)
+        made = services.create_map(connection_set, catalog.table_map(entry), user=user)
         result.installed.append(made)
+    if result.installed:
+        count = len(result.installed)
+        activity.record(
+            "connection_set.installed",
+            f"{count} ready-made {'map was' if count == 1 else 'maps were'} added to "
+            f"{connection_set}, for {', '.join(names)}.",
+            user=user,
+            connection_set=connection_set,
+            details={"maps": [table_map.name for table_map in result.installed]},
+        )
     return result

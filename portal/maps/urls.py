@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from django.urls import path
 
-from portal.maps import views
+from portal.maps import ready_made_views, views
 
 urlpatterns = [
     path("maps/run/", views.confirm_run, name="map_run"),
     path("maps/stop/", views.confirm_stop, name="map_stop"),
     path("maps/<int:pk>/delete/", views.delete, name="map_delete"),
     path("maps/actions/", views.act, name="map_action"),
+    path("ready-made/", ready_made_views.ready_made_list_page, name="ready_made_list"),
+    path(
+        "ready-made/install/",
+        ready_made_views.ready_made_install,
+        name="ready_made_install",
+    ),
+    path(
+        "ready-made/<slug:name>/",
+        ready_made_views.ready_made_page,
+        name="ready_made_page",
+    ),
 ]

@@ -21,6 +21,7 @@ from syncengine.catalog.entries import (
     table_map,
     with_prerequisites,
 )
+from syncengine.catalog.searching import Match, concepts, needed_by, search
 
 __all__ = [
     "PUBLISHER",
@@ -28,10 +29,14 @@ __all__ = [
     "CatalogEntry",
     "CatalogError",
     "Correction",
+    "Match",
+    "concepts",
     "entries",
     "find",
     "find_entity",
+    "needed_by",
     "packages",
+    "search",
     "select",
     "table_map",
     "with_prerequisites",

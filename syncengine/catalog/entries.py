@@ -25,6 +25,7 @@ PUBLISHER = "ready-made"
 VERSION = "1.0.0.0"
 
 _NONE = "none"
+_DOCUMENTED = "documented"
 _Pair = tuple[str, str]
 """A FinOps entity and a Dataverse table, which together name a published map."""
 
@@ -73,6 +74,11 @@ class CatalogEntry:
     def finops_table(self) -> str:
         """The table in an environment: the entity's public name in lower case."""
         return self.finops_public_name.lower()
+
+    @property
+    def key_inferred(self) -> bool:
+        """True when no public source states the key."""
+        return self.confidence != _DOCUMENTED
 
     @property
     def directions(self) -> tuple[Direction, ...]:

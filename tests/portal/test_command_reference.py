@@ -27,12 +27,12 @@ def options(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def described() -> dict[str, str]:
-    """The text under each heading, by the commands the heading names."""
+    """The text under the headings, by the commands they name."""
     found: dict[str, str] = {}
     for section in re.split(r"^### ", PAGE.read_text(encoding="utf-8"), flags=re.M)[1:]:
         heading = section.partition("\n")[0]
         for name in re.findall(r"dw ([a-z]+)", heading):
-            found[name] = section
+            found[name] = found.get(name, "") + section
     return found
 
 

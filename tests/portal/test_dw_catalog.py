@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError
 
+from portal.activity.models import ActivityEvent
 from portal.environments.models import ConnectionSet
 from portal.maps.configuration import stored_document
 from portal.maps.models import MapState, TableMap
@@ -74,6 +75,69 @@ def test_the_catalog_lists_every_ready_made_map() -> None:
     text = dw("catalog").out.splitlines()
     assert len(text) == len(listed) + 1
     assert any(line.startswith("Customers V3 -> accounts ") for line in text)
+
+
+def test_the_catalog_is_narrowed_by_every_filter(contoso: ConnectionSet) -> None:
+    def names(*arguments: str) -> list[str]:
+        return [each["name"] for each in dw_json("catalog", *arguments)["catalog"]]
+
+    assert names("--search", "terms OF pay") == ["Terms of payment"]
+    assert names("--search", "MSDYN_CUSTOMERGROUPS") == ["Customer groups"]
+    notes = names("--package", "Notes")
+    assert len(notes) == 4
+    assert names("--package", "notes", "--concept", "tax") == []
+    assert names("--direction", "dataverse_to_finops") == [
+        "Mixed reality guides entity"
+    ]
+    assert "No ready-made map fits" in dw("catalog", "--search", "nothing like").out
+    [found, *_] = dw_json("catalog", "--search", "onholdstatus")["catalog"]
+    assert found["found_in_columns"] == ["ONHOLDSTATUS", "msdyn_onholdstatus"]
+    dw_json("catalog", "--install", "Units")
+    assert "Units" in names("--installed", "yes")
+    assert len(names("--installed", "yes")) + len(names("--installed", "no")) == 135
+    [units] = dw_json("catalog", "--search", "UnitsOfMeasure")["catalog"]
+    assert units["installed"] == ["contoso/Units"]
+
+
+def test_one_map_is_shown_whole(contoso: ConnectionSet) -> None:
+    shown = dw_json("catalog", "customers v3 (accounts)")["map"]
+    entry = catalog.find(ACCOUNTS)
+    assert len(shown["lines"]) == shown["columns"] == len(entry.columns)
+    assert shown["lines"][0].keys() == {
+        "finops",
+        "type",
+        "dataverse",
+        "default",
+        "values",
+    }
+    assert shown["needs"].index("Terms of payment") < shown["needs"].index(
+        "Customer groups"
+    )
+    assert ACCOUNTS in dw_json("catalog", "Customer groups")["map"]["needed_by"]
+    text = dw("catalog", "Fiscal calendar period").out
+    assert "corrected columns CALENDAR msdyn_fiscalcalendar.msdyn_calendar: >" in text
+    assert "instead of the published =" in text
+    assert "(inferred)" in dw("catalog", "Asset management manufacturers").out
+
+
+def test_a_plan_of_an_installation_changes_nothing(contoso: ConnectionSet) -> None:
+    dw_json("catalog", "--install", "Terms of payment")
+    planned = dw_json("catalog", "--install", "Customer groups", "--plan")
+    assert planned["plan"] is True
+    assert {"name": "Terms of payment", "map": "Terms of payment"} in planned["present"]
+    done = dw_json("catalog", "--install", "Customer groups")
+    assert {**planned, "plan": False} == done
+    assert "Nothing was changed" in dw("catalog", "--install", "Units", "--plan").out
+    assert not TableMap.objects.filter(name="Units").exists()
+
+
+def test_an_installation_is_in_the_activity_log(contoso: ConnectionSet) -> None:
+    done = dw_json("catalog", "--install", "Customer groups")
+    event = ActivityEvent.objects.get(kind="connection_set.installed")
+    assert event.details["maps"] == done["installed"]
+    assert event.message.endswith("added to contoso, for Customer groups.")
+    dw_json("catalog", "--install", "Customer groups")
+    assert ActivityEvent.objects.filter(kind="connection_set.installed").count() == 1
 
 
 def test_a_map_is_installed_with_those_it_refers_to_in_order(
@@ -151,9 +215,21 @@ def test_without_a_connection_set_nothing_can_be_installed() -> None:
     assert error["code"] == "not_found"
 
 
-def test_a_connection_set_without_install_is_bad_usage() -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--connection-set", "contoso"),
+        ("--plan",),
+        ("--package", "notes", "--install", "Units"),
+        ("Units", "--search", "x"),
+        ("--direction", "sideways"),
+    ],
+)
+def test_options_that_do_not_go_together_are_bad_usage(
+    arguments: tuple[str, ...],
+) -> None:
     with pytest.raises((CommandError, SystemExit)):
-        dw("catalog", "--connection-set", "contoso")
+        dw("catalog", *arguments)
 
 
 # Import

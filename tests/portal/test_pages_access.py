@@ -10,7 +10,7 @@ from portal.accounts.models import User
 from portal.errors.models import SyncError
 from portal.maps.models import TableMap
 from tests.factories import make_map
-from tests.portal import test_pages_removing
+from tests.portal import test_pages_ready_made, test_pages_removing
 from tests.portal.page_rows import make_error
 
 pytestmark = pytest.mark.django_db
@@ -40,13 +40,13 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     from portal.overview import urls as overview
 
     with_ids = {"map_page", "map_tab", "map_live", "error_page"}
-    removing = {*test_pages_removing.ALL}
+    elsewhere = {*test_pages_removing.ALL, *test_pages_ready_made.ALL}
     names = {
         pattern.name
         for module in (activity, environments, errors, maps, overview)
         for pattern in module.urlpatterns
     }
-    assert names == {*READING, *WRITING, *with_ids, *removing}
+    assert names == {*READING, *WRITING, *with_ids, *elsewhere}
 
 
 @pytest.mark.parametrize("name", [*READING, *WRITING])
