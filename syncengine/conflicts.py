@@ -7,7 +7,7 @@ flight then find nothing to do, or are settled again on equal rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -20,7 +20,14 @@ from syncengine.connectors.base import (
     Writer,
 )
 from syncengine.errors import TransientError
-from syncengine.mapping.compiled import CompiledLeg, Resolved, Row, Slot
+from syncengine.mapping.compiled import (
+    PART_SEPARATOR,
+    CompiledLeg,
+    Resolved,
+    Row,
+    Slot,
+    shown_parts,
+)
 from syncengine.mapping.model import ConflictPolicy, Side
 from syncengine.ports import ConflictRecord, Journal
 
@@ -115,19 +122,25 @@ class Settler:
             if index is None:
                 continue
             slot = leg.slots[index]
-            path = _path(slot)
-            here = present.get(path, conflict.present)
+            here = _present(slot, present, conflict.present)
             if mapped[index] == here:
                 continue
-            back = reverse_slot(leg, contest.reverse, index)
-            winner = self._winner(contest, source, target, can_go_back=back is not None)
+            back = reverse_slots(leg, contest.reverse, index)
+            winner = self._winner(contest, source, target, can_go_back=bool(back))
             records.append(
-                self._record(contest, winner, path, conflict.base, mapped[index], here)
+                self._record(
+                    contest,
+                    winner,
+                    slot.path,
+                    conflict.base,
+                    shown_parts(mapped[index]),
+                    shown_parts(here),
+                )
             )
             if winner == leg.direction.source.value:
                 to_target.add(index)
-            elif winner != UNDECIDED and back is not None:
-                to_source.add(back)
+            elif winner != UNDECIDED:
+                to_source |= back
         if to_target:
             self._write(
                 target,
@@ -309,7 +322,7 @@ def _target_request(contest: Contest) -> ReadRequest:
     if contest.reverse is not None:
         return _source_request(contest.reverse)
     leg = contest.leg
-    paths = tuple(_path(slot) for slot in leg.slots)
+    paths = tuple(slot.path for slot in leg.slots)
     return ReadRequest(
         table=leg.target.name,
         columns=paths,
@@ -318,23 +331,30 @@ def _target_request(contest: Contest) -> ReadRequest:
     )
 
 
-def reverse_slot(
+def reverse_slots(
     leg: CompiledLeg, reverse: CompiledLeg | None, index: int
-) -> int | None:
-    """The slot of the opposite leg that carries this column back; a reference is named
-    by its column alone."""
+) -> set[int]:
+    """The slots of the opposite leg that carry this column back: several where it
+    takes the parts of a natural key. A reference is named by its column alone."""
     slot = leg.slots[index]
-    if reverse is None or slot.source is None:
-        return None
-    for number, back in enumerate(reverse.slots):
-        if back.column == slot.source and back.source == slot.column:
-            return number
-    return None
+    if reverse is None:
+        return set()
+    return {
+        number
+        for number, back in enumerate(reverse.slots)
+        if back.column in slot.sources and slot.column in back.sources
+    }
 
 
-def _path(slot: Slot) -> str:
-    """The column as a reader names it: through its lookup, where it has one."""
-    return slot.lookup.path if slot.lookup else slot.column
+def _present(
+    slot: Slot, present: Mapping[str, str | None], otherwise: str | None
+) -> str | None:
+    """What the target holds in a slot's column, as a mapped row has it."""
+    paths = slot.lookup.paths if slot.lookup else (slot.column,)
+    if len(paths) > 1 and all(path in present for path in paths):
+        parts = [part for path in paths if (part := present[path]) is not None]
+        return PART_SEPARATOR.join(parts) if len(parts) == len(paths) else None
+    return present.get(slot.path, otherwise)
 
 
 def _joined(leg: CompiledLeg) -> Resolved:

@@ -24,6 +24,7 @@ from syncengine.mapping.compiled import (
     Resolved,
     Row,
     Slot,
+    shown_parts,
 )
 from syncengine.mapping.filters import Expression, bind_types, parse_filter
 from syncengine.mapping.model import Side
@@ -51,11 +52,6 @@ class _Compared:
     type: ColumnType
     back_slot: int | None = None
     left_index: int | None = None
-
-
-def slot_path(slot: Slot) -> str:
-    """The column path that reads what the slot writes."""
-    return slot.lookup.path if slot.lookup else slot.column
 
 
 def pick(indices: Sequence[int]) -> Pick:
@@ -140,11 +136,11 @@ class Counterparts:
         back_only = self._back_only()
         back_slots = [back.slots[j] for j in back_only] if back else []
 
-        self.left_columns = _union(lead.source_paths, map(slot_path, back_slots))
+        self.left_columns = _union(lead.source_paths, _paths(back_slots))
         self.left_lookups = _lookups(lead.source_lookups, back_slots)
         slots = [lead.slots[i] for i in shown]
         need = back.source_paths if back and back_only else ()
-        self.right_columns = _union(map(slot_path, slots), need)
+        self.right_columns = _union(_paths(slots), need)
         self.right_lookups = _lookups(
             back.source_lookups if back else (),
             [*slots, *(lead.slots[i] for i in lead.key)],
@@ -164,13 +160,13 @@ class Counterparts:
         everything = shown == list(range(len(lead.slots)))
         self._shown: Pick | None = None if everything else pick(shown)
         self._left_back = pick(
-            [self.left_columns.index(slot_path(slot)) for slot in back_slots]
+            [self.left_columns.index(slot.path) for slot in back_slots]
         )
         self._back_pick = pick(back_only)
         self._right_shown = pick(
-            [self.right_columns.index(slot_path(slot)) for slot in slots]
+            [self.right_columns.index(slot.path) for slot in slots]
         )
-        self.right_key_columns = tuple(slot_path(lead.slots[i]) for i in lead.key)
+        self.right_key_columns = tuple(lead.slots[i].path for i in lead.key)
         self._right_key = pick(
             [self.right_columns.index(path) for path in self.right_key_columns]
         )
@@ -178,7 +174,7 @@ class Counterparts:
             [self.left_columns.index(path) for path in lead.source_key]
         )
         self._compared = [self._column(i) for i in shown] + [
-            _Compared(slot_path(slot), slot.type) for slot in back_slots
+            _Compared(slot.path, slot.type) for slot in back_slots
         ]
 
     def _back_only(self) -> list[int]:
@@ -199,13 +195,13 @@ class Counterparts:
             for j, slot in enumerate(back.slots)
             if j not in back.constants
             and j not in back.key
-            and slot_path(slot).casefold() not in covered
+            and slot.path.casefold() not in covered
         ]
 
     def _column(self, index: int) -> _Compared:
         """The compared column of a lead slot, with its way back where it has one."""
         slot = self.lead.slots[index]
-        path = slot_path(slot)
+        path = slot.path
         back = self.back
         side = self.lead.direction.source
         if back is not None:
@@ -218,7 +214,7 @@ class Counterparts:
                 ):
                     continue
                 for j, other in enumerate(back.slots):
-                    if slot_path(other).casefold() != left.casefold():
+                    if other.path.casefold() != left.casefold():
                         continue
                     for at, name in enumerate(self.left_columns):
                         if name.casefold() == left.casefold():
@@ -257,9 +253,7 @@ class Counterparts:
     def _right_company(self) -> CompanyRule | None:
         if self.back is not None:
             return self.back.source_company
-        if self.lead.company is None:
-            return None
-        return self.right.settings.company
+        return self.lead.target_company
 
     # Comparing
 
@@ -351,12 +345,17 @@ class Counterparts:
     def _difference(
         self, column: str, left: str | None, right: str | None
     ) -> ColumnDifference:
+        left, right = shown_parts(left), shown_parts(right)
         if self.left_side is Side.FINOPS:
             return ColumnDifference(column, left, right)
         return ColumnDifference(column, right, left)
 
 
-def _union(*parts: Sequence[str] | map[str]) -> tuple[str, ...]:
+def _paths(slots: Sequence[Slot]) -> list[str]:
+    return [slot.path for slot in slots]
+
+
+def _union(*parts: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(path for part in parts for path in part))
 
 

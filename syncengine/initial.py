@@ -21,7 +21,13 @@ from syncengine.connectors.base import (
     Writer,
 )
 from syncengine.errors import RecordError, TransientError
-from syncengine.mapping.compiled import BoundLeg, CompiledLeg, Resolved, Row
+from syncengine.mapping.compiled import (
+    BoundLeg,
+    CompiledLeg,
+    Resolved,
+    Row,
+    named_values,
+)
 from syncengine.mapping.model import Side
 from syncengine.ports import Journal, RecordFailure
 
@@ -258,8 +264,5 @@ class _Mapper:
             column=outcome.column,
             remote=outcome.remote,
             source_row=dict(zip(leg.source_paths, row or (), strict=False)),
-            mapped_row={
-                slot.column: value
-                for slot, value in zip(leg.slots, mapped, strict=True)
-            },
+            mapped_row=named_values(leg.slots, mapped),
         )

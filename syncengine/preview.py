@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from syncengine.connectors.base import Connector, Reader, ReadRequest
-from syncengine.counterparts import slot_path
 from syncengine.errors import RecordError
 from syncengine.initial import has_rows, read_request
-from syncengine.mapping.compiled import BoundLeg, CompiledLeg, Resolved, Row
+from syncengine.mapping.compiled import (
+    BoundLeg,
+    CompiledLeg,
+    Resolved,
+    Row,
+    named_values,
+)
 from syncengine.mapping.types import equal
 
 
@@ -118,90 +123,86 @@ def _record(
         return PreviewRecord(
             key=tuple(source.get(path) for path in leg.source_key),
             source=source,
-            columns=tuple(
-                _column(leg, index, source, None, None, False)
-                for index in range(len(leg.slots))
-            ),
+            columns=tuple(_columns(leg, source, [None] * len(leg.slots), None)),
             error_code=error.code,
             error=error.message,
             error_column=error.column,
         )
     present = _present(reader, leg, leg.key_of(mapped))
-    columns = tuple(
-        _column(
-            leg,
-            index,
-            source,
-            value,
-            present[index] if present else None,
-            present is None
-            or (
-                index not in leg.constants
-                and not equal(leg.slots[index].type, value, present[index])
-            ),
-        )
-        for index, value in enumerate(mapped)
-    )
+    columns = tuple(_columns(leg, source, mapped, present, written=True))
     return PreviewRecord(
         key=key,
         source=source,
-        target=None
-        if present is None
-        else {
-            column.column: value for column, value in zip(columns, present, strict=True)
-        },
+        target=None if present is None else named_values(leg.slots, present),
         columns=columns,
         differences=tuple(c.column for c in columns if c.differs),
     )
 
 
-def _column(
+def _columns(
     leg: CompiledLeg,
-    index: int,
     source: Mapping[str, str | None],
-    result: str | None,
-    present: str | None,
-    differs: bool,
-) -> PreviewColumn:
-    path, rule = _origin(leg, index)
-    value = None if path is None else source.get(path)
-    if value is None and rule is not Rule.CONSTANT and result is not None:
-        rule = Rule.DEFAULT
-    column = slot_path(leg.slots[index])
-    return PreviewColumn(column, path, value, rule, result, present, differs)
+    mapped: Sequence[str | None],
+    present: Row | None,
+    *,
+    written: bool = False,
+) -> Iterator[PreviewColumn]:
+    """What becomes of each column path the leg writes; `written` when the mapped row
+    is known. Parts of a natural key stand one by one."""
+    for index, slot in enumerate(leg.slots):
+        results = named_values([slot], [mapped[index]])
+        there = named_values([slot], [present[index] if present else None])
+        differs = written and (
+            present is None
+            or (
+                index not in leg.constants
+                and not equal(slot.type, mapped[index], present[index])
+            )
+        )
+        for column, result in results.items():
+            path, rule = _origin(leg, index, column)
+            value = None if path is None else source.get(path)
+            if value is None and rule is not Rule.CONSTANT and result is not None:
+                rule = Rule.DEFAULT
+            yield PreviewColumn(
+                column, path, value, rule, result, there[column], differs
+            )
 
 
-def _origin(leg: CompiledLeg, index: int) -> tuple[str | None, Rule]:
-    """The source path of a slot and the rule that carries its values."""
+def _origin(leg: CompiledLeg, index: int, column: str) -> tuple[str | None, Rule]:
+    """The source path of a column path a slot writes, and the rule that carries it."""
     slot = leg.slots[index]
     if index == leg.company and leg.source_company is not None:
         return leg.source_company.path, Rule.COMPANY
-    if index in leg.constants:
-        return None, Rule.CONSTANT
     direction = leg.direction
     for line in leg.table_map.columns:
         path, written = line.on(direction.source), line.on(direction.target)
-        if path is None or written is None or not line.type.flows(direction):
+        if written is None or not line.type.flows(direction):
             continue
-        if written.casefold() == slot_path(slot).casefold():
-            spelled = {known.casefold(): known for known in leg.source_paths}
-            path = spelled.get(path.casefold(), path)
-            if line.values is not None:
-                return path, Rule.VALUE_MAP
-            if slot.lookup is not None or "." in path:
-                return path, Rule.LOOKUP
-            column = leg.source.column(path)
-            same = column is not None and column.type == slot.type
-            return path, Rule.COPY if same else Rule.CONVERSION
-    return slot.source, Rule.COPY
+        if written.casefold() != column.casefold():
+            continue
+        if path is None:
+            return None, Rule.CONSTANT
+        spelled = {known.casefold(): known for known in leg.source_paths}
+        path = spelled.get(path.casefold(), path)
+        if line.values is not None:
+            return path, Rule.VALUE_MAP
+        if slot.lookup is not None or "." in path:
+            return path, Rule.LOOKUP
+        own = leg.source.column(path)
+        same = own is not None and own.type == slot.type
+        return path, Rule.COPY if same else Rule.CONVERSION
+    if index in leg.constants:
+        return None, Rule.CONSTANT
+    return next(iter(slot.sources), None), Rule.COPY
 
 
 def _present(reader: Reader, leg: CompiledLeg, key: Row) -> Row | None:
     request = ReadRequest(
         table=leg.target.name,
-        columns=tuple(slot_path(slot) for slot in leg.slots),
+        columns=tuple(slot.path for slot in leg.slots),
         lookups=tuple(dict.fromkeys(slot.lookup for slot in leg.slots if slot.lookup)),
-        key=tuple(slot_path(leg.slots[index]) for index in leg.key),
+        key=tuple(leg.slots[index].path for index in leg.key),
     )
     found = reader.fetch(request, [key])
     return found[0] if found else None

@@ -18,6 +18,9 @@ def company_rule(environment: Environment) -> CompanyRule | None:
         column=environment.company_column,
         lookup_table=environment.company_lookup_table or None,
         lookup_column=environment.company_lookup_column or None,
+        also=tuple(
+            name for part in environment.company_also.split(",") if (name := part.strip())
+        ),
     )
 
 

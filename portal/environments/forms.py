@@ -32,6 +32,7 @@ class EnvironmentForm(forms.ModelForm):
             "company_column",
             "company_lookup_table",
             "company_lookup_column",
+            "company_also",
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

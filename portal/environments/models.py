@@ -42,6 +42,13 @@ class Environment(models.Model):
     company_column = models.CharField(max_length=63, blank=True)
     company_lookup_table = models.CharField(max_length=63, blank=True)
     company_lookup_column = models.CharField(max_length=63, blank=True)
+    company_also = models.CharField(
+        "other company columns",
+        max_length=500,
+        blank=True,
+        help_text="Names that the company's column has in some tables instead, "
+        "separated by commas.",
+    )
     product = models.CharField(max_length=100, blank=True, editable=False)
     product_version = models.CharField(max_length=100, blank=True, editable=False)
     fingerprint = models.CharField(max_length=200, blank=True, editable=False)

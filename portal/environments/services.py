@@ -51,6 +51,7 @@ EDITABLE = (
     "company_column",
     "company_lookup_table",
     "company_lookup_column",
+    "company_also",
 )
 FREE_WHILE_RUNNING = frozenset({"dsn"})
 """A password must be changeable while maps wait for just that."""

@@ -134,6 +134,7 @@ def _environment(entry: EnvironmentFile, plan: _Plan, user: User | None) -> None
         "company_column": company.column if company else "",
         "company_lookup_table": (company.lookup_table or "") if company else "",
         "company_lookup_column": (company.lookup_column or "") if company else "",
+        "company_also": ", ".join(company.also) if company else "",
     }
     present = Environment.objects.filter(name=entry.name).first()
     if present is None:

@@ -95,9 +95,9 @@ def unstorable(definition: TableMap) -> list[str]:
                 f"The {what} {value[:40]}... has {len(value)} characters, "
                 f"{limit} at most are possible."
             )
-    declared = [(each.side, each.column) for each in definition.lookups]
+    declared = [(each.side, each.column, each.table) for each in definition.lookups]
     if len(set(declared)) < len(declared):
-        reasons.append("A column's lookup is declared twice.")
+        reasons.append("A column's lookup of a table is declared twice.")
     free = [definition.finops_filter, definition.dataverse_filter]
     for column in definition.columns:
         free += [column.default or "", *chain.from_iterable(column.values or ())]

@@ -270,10 +270,11 @@ class LookupDeclaration(models.Model):
     reference = models.CharField(max_length=63)
 
     class Meta:
-        ordering = ["version", "side", "column"]
+        ordering = ["version", "side", "column", "pk"]
         constraints = [
             models.UniqueConstraint(
-                fields=["version", "side", "column"], name="lookup_once_per_column"
+                fields=["version", "side", "column", "table"],
+                name="lookup_once_per_column_and_table",
             )
         ]
 

@@ -19,7 +19,12 @@ from portal.maps.models import MapState, TableMap
 from portal.refusals import ActionForbidden, Refusal, ValidationRefused
 from syncengine.errors import EngineError
 from syncengine.mapping import compiler
-from syncengine.mapping.dependencies import in_order, prerequisites, with_prerequisites
+from syncengine.mapping.dependencies import (
+    in_order,
+    lookup_tables,
+    prerequisites,
+    with_prerequisites,
+)
 from syncengine.mapping.model import Direction, HealthFinding, Severity, Side
 from syncengine.mapping.model import TableMap as Definition
 from syncengine.mapping.schema import EnvironmentSchema
@@ -70,12 +75,8 @@ def read_schemas(
     schemas: dict[Side, EnvironmentSchema] = {}
     for side in Side:
         names = {table_map.table(side) for table_map in definitions}
-        names |= {
-            lookup.table
-            for table_map in definitions
-            for lookup in table_map.lookups
-            if lookup.side is side
-        }
+        for table_map in definitions:
+            names |= lookup_tables(table_map, side)
         environment = connection_set.environment(side)
         with naming(environment.name):
             schemas[side] = connector_for(environment).tables(sorted(names))

@@ -91,8 +91,11 @@ class Reader(Protocol):
     def count(self, request: ReadRequest) -> int:
         """How many rows match."""
 
-    def resolve(self, lookup: Lookup, references: Sequence[str]) -> dict[str, str]:
-        """Reference values -> natural key values, for those that exist."""
+    def resolve(
+        self, lookup: Lookup, references: Sequence[str]
+    ) -> dict[str, str | None]:
+        """Reference values -> natural key values, for those that exist. Lookups of
+        a source have one key each."""
 
     def position(self) -> str:
         """The position of the newest committed change right now."""

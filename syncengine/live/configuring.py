@@ -11,6 +11,7 @@ from syncengine.live.legs import LiveLeg, LookupCache
 from syncengine.live.watching import Watched
 from syncengine.mapping.compiled import CompiledLeg
 from syncengine.mapping.compiler import CompilationError, compile_leg
+from syncengine.mapping.dependencies import lookup_tables
 from syncengine.mapping.model import Direction, LegalEntityPair, TableMap
 from syncengine.mapping.schema import EnvironmentSchema
 from syncengine.ports import (
@@ -219,7 +220,7 @@ def _tables(legs: Iterable[LegConfiguration], connector: Connector) -> list[str]
     side = connector.settings.side
     names = {leg.table_map.table(side) for leg in legs}
     for leg in legs:
-        names.update(d.table for d in leg.table_map.lookups if d.side is side)
+        names.update(lookup_tables(leg.table_map, side))
     rule = connector.settings.company
     if rule is not None and rule.lookup_table:
         names.add(rule.lookup_table)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from syncengine.live.routing import Item, Refusal, Routed
-from syncengine.mapping.compiled import Row
+from syncengine.mapping.compiled import Row, named_values
 from syncengine.mapping.model import OnError
 from syncengine.ports import RecordFailure
 
@@ -82,10 +82,7 @@ def mapped_values(item: Item) -> dict[str, str | None]:
     leg = item.leg.compiled
     if leg is None or item.row is None:
         return {}
-    return {
-        slot.lookup.path if slot.lookup else slot.column: value
-        for slot, value in zip(leg.slots, item.row, strict=True)
-    }
+    return named_values(leg.slots, item.row)
 
 
 def _last_per_record(failures: Sequence[RecordFailure]) -> list[RecordFailure]:

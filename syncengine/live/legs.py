@@ -32,7 +32,7 @@ class LookupCache:
     def forget(self, table: str) -> None:
         """Drop what came from `table`."""
         for lookup, entries in self._known.items():
-            if lookup.table == table:
+            if table in lookup.all_tables:
                 entries.clear()
 
     def forget_all(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from syncengine.conflicts import Contest, Settler, reverse_slot
+from syncengine.conflicts import Contest, Settler, reverse_slots
 from syncengine.connectors.base import ColumnConflict, OperationKind, Reader
 from syncengine.errors import RecordError
 from syncengine.live.legs import LiveLeg, record_request
@@ -98,6 +98,6 @@ def _set_back(
         ColumnConflict(index, present[index], new, present[index])
         for index, new in enumerate(last)
         if present[index] != new
-        and reverse_slot(leg, reverse, index) is not None
+        and reverse_slots(leg, reverse, index)
         and any(image[index] == present[index] for image in earlier)
     ]

@@ -49,7 +49,11 @@ class Revived:
             return 0
         back = {slot.column for slot in reverse.slots}
         pick = itemgetter(
-            *(i for i, slot in enumerate(leg.compiled.slots) if slot.source in back)
+            *(
+                i
+                for i, slot in enumerate(leg.compiled.slots)
+                if slot.sources and back.issuperset(slot.sources)
+            )
         )
         ended = _images_before_delete(chains, pick)
         if not ended:

@@ -74,11 +74,12 @@ class Router:
         """Route to these legs (by source table) from now on."""
         self._legs = legs
         self._lookup_tables = frozenset(
-            lookup.table
+            table
             for group in legs.values()
             for leg in group
             if leg.compiled is not None
             for lookup in leg.compiled.source_lookups
+            for table in lookup.all_tables
         )
 
     def route(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from syncengine.errors import EngineError
 from syncengine.mapping import filters
@@ -23,8 +23,10 @@ from syncengine.mapping.model import (
     Side,
     TableMap,
 )
+from syncengine.mapping.paths import column_of
 from syncengine.mapping.problems import Problems
 from syncengine.mapping.schema import EnvironmentSchema
+from syncengine.mapping.targets import TargetColumn, check_lookups, target_columns
 
 
 @dataclass
@@ -37,8 +39,8 @@ class Analysis:
     source: SideSchema | None = None
     target: SideSchema | None = None
     company: tuple[Endpoint, Endpoint] | None = None
-    lines: list[Line] = field(default_factory=list)
-    key: list[Line] = field(default_factory=list)
+    columns: list[TargetColumn] = field(default_factory=list)
+    key: list[TargetColumn] = field(default_factory=list)
     predicate: Expression | None = None
 
 
@@ -66,6 +68,7 @@ def analyse(
             result.source = found
         else:
             result.target = found
+    _share_mapped_company(result)
     own = _without_company_columns(result)
     _check_pairs(own, problems)
     lines = _lines(result, own)
@@ -73,8 +76,31 @@ def analyse(
     if result.source and result.target:
         _resolve_company(result, result.source, result.target)
         _check_targets(result, result.source, result.target, own)
+        check_lookups(result.columns, result.key, result.target, problems)
         _read_filter(result, result.source)
     return result
+
+
+def _share_mapped_company(result: Analysis) -> None:
+    """A map between a shared table and one that has a company, which is mapped as a
+    part of the key, treats the company as any other reference (so does `Ledger`)."""
+    source, target = result.source, result.target
+    if source is None or target is None:
+        return
+    if (source.company is None) == (target.company is None):
+        return
+    owner = source if source.company else target
+    if any(_is_company(owner, pair.on(owner.side)) for pair in result.table_map.key):
+        shared = replace(owner, company=None)
+        if owner is source:
+            result.source = shared
+        else:
+            result.target = shared
+
+
+def _is_company(schema: SideSchema, path: str) -> bool:
+    rule = schema.company
+    return rule is not None and column_of(path).casefold() == rule.column.casefold()
 
 
 def _without_company_columns(result: Analysis) -> list[ColumnMap]:
@@ -84,9 +110,9 @@ def _without_company_columns(result: Analysis) -> list[ColumnMap]:
         mapped = [
             path
             for schema in (result.source, result.target)
-            if schema and (rule := schema.company)
-            if (path := column_map.on(schema.side))
-            if path.partition(".")[0].casefold() == rule.column.casefold()
+            if schema
+            and (path := column_map.on(schema.side))
+            and _is_company(schema, path)
         ]
         if not mapped:
             own.append(column_map)
@@ -169,7 +195,7 @@ def _line(result: Analysis, column_map: ColumnMap) -> Line | None:
         return None
     if source is None and column_map.default is None:
         return None
-    return make_line(problems, direction, result.target, column_map, source, target)
+    return make_line(problems, direction, column_map, source, target)
 
 
 def _check_key(
@@ -184,6 +210,7 @@ def _check_key(
             cure="Choose the columns that identify a record on both sides.",
         )
     two_way = all(table_map.flows(direction) for direction in Direction)
+    keyed: list[Line] = []
     for pair in dict.fromkeys(table_map.key):
         found = next((entry for entry in lines if _is_pair(entry[0], pair)), None)
         if found is None:
@@ -213,8 +240,12 @@ def _check_key(
                 cure="Let the key column flow the way the map does.",
             )
         elif line is not None:
-            result.key.append(line)
-    result.lines = [line for _, line in lines if line is not None]
+            keyed.append(line)
+    result.columns = target_columns([line for _, line in lines if line is not None])
+    for line in keyed:
+        filled = next(column for column in result.columns if line in column.lines)
+        if filled not in result.key:
+            result.key.append(filled)
 
 
 def _is_pair(column_map: ColumnMap, pair: KeyPair) -> bool:
@@ -251,32 +282,33 @@ def _check_targets(
     problems = result.problems
     flowing = [c for c in columns if c.type.flows(result.direction)]
     for schema, code in ((target, "DIPV1026"), (source, "DIPV1023")):
-        seen: dict[str, str | None] = {}
+        seen: list[tuple[str, str | None]] = []
         for column_map in flowing:
             backwards = column_map.type.flows(result.direction.reverse)
             path = column_map.on(schema.side)
             other = column_map.on(schema.side.other)
             if path is None or (schema.is_source and (not backwards or other is None)):
                 continue
-            name = path.partition(".")[0].casefold()
             partner = other.casefold() if other else None
-            if name in seen and (partner is None or seen[name] != partner):
+            if any(
+                _clash(path, former) and (partner is None or partner != its_partner)
+                for former, its_partner in seen
+            ):
                 problems.add(
                     code,
                     f"The {schema.word} column {path} is mapped more than once.",
                     place=path,
                     cure="Keep one line for the column.",
-                    subject=("twice", schema.side, name),
+                    subject=("twice", schema.side, path.casefold()),
                 )
-            seen.setdefault(name, partner)
+            seen.append((path, partner))
     named = {
-        path.partition(".")[0].casefold()
+        column_of(path).casefold()
         for column_map in flowing
         if (path := column_map.on(result.direction.target))
     }
     named.update(
-        pair.on(target.side).partition(".")[0].casefold()
-        for pair in result.table_map.key
+        column_of(pair.on(target.side)).casefold() for pair in result.table_map.key
     )
     if rule := target.company:
         named.add(rule.column.casefold())
@@ -288,6 +320,15 @@ def _check_targets(
                 place=column.name,
                 cure="Map it, or write a constant into it.",
             )
+
+
+def _clash(path: str, other: str) -> bool:
+    """True when two lines cannot both stand: they name the same column, and not
+    different parts of the natural key it refers to."""
+    if column_of(path).casefold() != column_of(other).casefold():
+        return False
+    parts = all("." in each and "(" not in each for each in (path, other))
+    return not parts or path.casefold() == other.casefold()
 
 
 def _read_filter(result: Analysis, source: SideSchema) -> None:
@@ -329,7 +370,7 @@ def key_findings(result: Analysis) -> list[HealthFinding]:
     target = result.target
     if target is None or not result.key or result.problems.errors:
         return found
-    names = [line.target.column.name for line in result.key]
+    names = [column.endpoint.column.name for column in result.key]
     if result.company:
         names.insert(0, result.company[1].column.name)
     if not target.table.is_unique(frozenset(names)):
@@ -343,16 +384,17 @@ def key_findings(result: Analysis) -> list[HealthFinding]:
                 "key.",
             )
         )
-    for line in result.key:
-        if line.target.column.nullable:
+    for key in result.key:
+        column = key.endpoint.column
+        if column.nullable:
             dataverse = target.side is Side.DATAVERSE
             found.append(
                 HealthFinding(
                     "5200" if dataverse else "2000",
                     Severity.WARNING,
-                    f"The key column {line.target.column.name} of {target.table.name} "
+                    f"The key column {column.name} of {target.table.name} "
                     "may be empty.",
-                    line.target.path,
+                    key.endpoint.path,
                     "Make the column mandatory.",
                 )
             )

@@ -20,39 +20,157 @@ Resolved = Sequence[Mapping[str, str | None]]
 """For each of the leg's `source_lookups`, in order: reference value -> key value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
-    """How a reference column and a natural key of the referenced table meet.
+PART_SEPARATOR = "\x1f"
+"""Stands between the parts of a composite natural key carried as one value."""
 
-    `column` of the map's table holds `reference` of `table`; `key` is the referenced
-    table's natural key column. `company` is the referenced table's company rule when
-    that table is company-specific: the row's own company then belongs to the key.
-    """
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A step from a reference `column` to the row of `table` whose `reference`
+    column holds the same value."""
 
     column: str
     table: str
     reference: str
-    key: str
-    company: CompanyRule | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPath:
+    """A natural key column of the row a lookup leads to or, over `hops`, of a row
+    that one refers to in turn."""
+
+    column: str
+    hops: tuple[Hop, ...] = ()
 
     @property
     def path(self) -> str:
-        """The column path as maps write it."""
-        return f"{self.column}.{self.key}"
+        """As maps write it behind the lookup: `msdyn_hierarchy.msdyn_name`."""
+        return ".".join([*(hop.column for hop in self.hops), self.column])
+
+
+@dataclass(frozen=True, slots=True)
+class LookupTarget:
+    """A table a lookup may lead to, and the `keys` that find one of its rows.
+
+    `reference` is what the reference column holds. `company` is the table's company
+    rule when it is company-specific: the row's own company then belongs to the key.
+    `word` names the table in the path of a polymorphic lookup (`Account`).
+    """
+
+    table: str
+    reference: str
+    keys: tuple[KeyPath, ...]
+    company: CompanyRule | None = None
+    word: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """How a reference column and natural keys of the referenced table meet.
+
+    With several `targets` (each with one key) the reference may lead to any of the
+    tables: the row is looked for in all of them. With several keys the natural key
+    is composite: its value is its parts joined by `PART_SEPARATOR`.
+    """
+
+    column: str
+    targets: tuple[LookupTarget, ...]
+
+    @staticmethod
+    def simple(
+        column: str,
+        table: str,
+        reference: str,
+        key: str,
+        company: CompanyRule | None = None,
+    ) -> Lookup:
+        """A lookup of one table by one column of it."""
+        target = LookupTarget(table, reference, (KeyPath(key),), company)
+        return Lookup(column, (target,))
+
+    @property
+    def keys(self) -> tuple[KeyPath, ...]:
+        """The parts of the natural key (of the first target)."""
+        return self.targets[0].keys
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """One column path for each part of the natural key, as maps write it."""
+        if len(self.targets) > 1:
+            words = "".join(f".{t.word}({t.keys[0].path})" for t in self.targets)
+            return (f"{self.column}{words}",)
+        return tuple(f"{self.column}.{key.path}" for key in self.keys)
+
+    @property
+    def path(self) -> str:
+        """The column path as maps write it; of a composite one, `ref.(a, b.c)`."""
+        if len(self.keys) == 1:
+            return self.paths[0]
+        return f"{self.column}.({', '.join(key.path for key in self.keys)})"
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables the reference may lead to."""
+        return tuple(target.table for target in self.targets)
+
+    @property
+    def all_tables(self) -> frozenset[str]:
+        """Every table on the way to the natural key."""
+        return frozenset(self.tables) | {
+            hop.table
+            for target in self.targets
+            for key in target.keys
+            for hop in key.hops
+        }
+
+    @property
+    def scoped(self) -> bool:
+        """True when the row's company belongs to the key in some of the tables."""
+        return any(target.company is not None for target in self.targets)
+
+
+def split_parts(value: str) -> list[str]:
+    """The parts of a composite natural key."""
+    return value.split(PART_SEPARATOR)
+
+
+def shown_parts(value: str | None) -> str | None:
+    """A value as people read it: the parts of a composite key joined by ` / `."""
+    return value.replace(PART_SEPARATOR, " / ") if value else value
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
     """One column written on the target. `type` and `nullable` are the written
     column's; with a `lookup` the mapped value is the natural key (text form of the
-    referenced key column) and the writer puts the reference into `column`.
-    `source` is the plain source column that feeds it (None for constants)."""
+    referenced key columns) and the writer puts the reference into `column`.
+    `sources` are the plain source columns that feed it (none for constants)."""
 
     column: str
     type: ColumnType
     nullable: bool
     lookup: Lookup | None = None
-    source: str | None = None
+    sources: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The column path that reads what the slot writes."""
+        return self.lookup.path if self.lookup else self.column
+
+
+def named_values(
+    slots: Sequence[Slot], row: Sequence[str | None]
+) -> dict[str, str | None]:
+    """A mapped row by column path; each part of a composite key under its own."""
+    named: dict[str, str | None] = {}
+    for slot, value in zip(slots, row, strict=True):
+        paths = slot.lookup.paths if slot.lookup else (slot.column,)
+        if len(paths) == 1:
+            named[paths[0]] = value
+            continue
+        parts = [None] * len(paths) if value is None else split_parts(value)
+        named.update(zip(paths, parts, strict=True))
+    return named
 
 
 @dataclass(frozen=True)
@@ -62,11 +180,13 @@ class CompiledLeg:
     `slots[i]` for i in `key` form the integration key on the target (with the company
     first where the map is company-specific; `company` is that slot's index).
     `source_paths` are the column paths a reader must deliver; `source_key` the paths
-    of the integration key on the source, company first, in the order of `key`.
+    of the integration key on the source, company first, in the order of `key` (all
+    parts of a composite lookup, each path once).
     `companies` maps linked company codes source -> target (empty when the map is not
     company-specific). `predicate_expression` is the source filter for connectors that
     can filter at the source; `constants` are slots that hold a default only, written
-    on insert and never compared for changes of the source.
+    on insert and never compared for changes of the source. `target_company` is the
+    target table's company rule where the map is company-specific.
     """
 
     table_map: TableMap
@@ -80,6 +200,7 @@ class CompiledLeg:
     source_key: tuple[str, ...]
     source_lookups: tuple[Lookup, ...]
     source_company: CompanyRule | None
+    target_company: CompanyRule | None
     companies: Mapping[str, str]
     predicate_expression: Expression | None
     constants: frozenset[int]
@@ -95,7 +216,7 @@ class CompiledLeg:
     @property
     def triggers(self) -> frozenset[str]:
         """Plain source columns whose change makes this leg write."""
-        return frozenset(slot.source for slot in self.slots if slot.source)
+        return frozenset(name for slot in self.slots for name in slot.sources)
 
 
 @dataclass(frozen=True, slots=True)

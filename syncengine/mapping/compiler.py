@@ -22,8 +22,9 @@ from syncengine.mapping.model import (
 )
 from syncengine.mapping.numbers import shown
 from syncengine.mapping.problems import CompilationError, Problems
-from syncengine.mapping.rows import Binder, Plan, ValueTable
+from syncengine.mapping.rows import Binder, Plan, ValueTable, natural_key
 from syncengine.mapping.schema import EnvironmentSchema
+from syncengine.mapping.targets import TargetColumn
 from syncengine.mapping.types import Conversion, converter, is_padded
 
 __all__ = ["CompilationError", "compile_leg", "validate"]
@@ -91,22 +92,18 @@ def _assemble(
 ) -> CompiledLeg:
     company = analysis.company
     codes = _Companies(linked)
-    slots: list[Slot] = []
-    plans: list[Plan] = []
+    columns = analysis.columns
+    slots = [_slot(column) for column in columns]
+    plans = [_plan(column, columns) for column in columns]
+    key = [columns.index(column) for column in analysis.key]
     if company:
-        slots.append(_slot(company[1], company[0]))
-        plans.append(_company_plan(company, codes))
-    for line in analysis.lines:
-        slots.append(_slot(line.target, line.source))
-        plans.append(_plan(line))
-    first = len(slots) - len(analysis.lines)
-    key = [first + analysis.lines.index(line) for line in analysis.key]
-    if company:
-        key.insert(0, 0)
+        slots.insert(0, _company_slot(company))
+        plans.insert(0, _company_plan(company, codes))
+        key = [0, *(index + 1 for index in key)]
     for i in key:
         # Half a key finds no record: it is refused even where the columns take null.
         plans[i] = replace(plans[i], may_be_null=True, required=True)
-    ends = [*(company[:1] if company else ()), *_sources(analysis.lines)]
+    ends = [*(company[:1] if company else ()), *_sources(columns)]
     paths = [end.path for end in ends]
     lookups = {end.path: end.lookup for end in ends if end.lookup}
     predicate = analysis.predicate
@@ -128,33 +125,81 @@ def _assemble(
         key=tuple(key),
         company=0 if company else None,
         source_paths=tuple(dict.fromkeys(paths)),
-        source_key=tuple(path for i in key if (path := plans[i].source)),
+        source_key=tuple(
+            dict.fromkeys(path for i in key for path in plans[i].source_paths)
+        ),
         source_lookups=tuple(lookups.values()),
         source_company=source.company if company else None,
+        target_company=target.company if company else None,
         companies=dict(linked) if company else {},
         predicate_expression=predicate,
-        constants=frozenset(i for i, plan in enumerate(plans) if plan.source is None),
+        constants=frozenset(i for i, plan in enumerate(plans) if plan.constant),
         bind=binder,
     )
     binder.leg = leg
     return leg
 
 
-def _sources(lines: Sequence[Line]) -> list[Endpoint]:
-    return [line.source for line in lines if line.source is not None]
+def _sources(columns: Sequence[TargetColumn]) -> list[Endpoint]:
+    return [
+        line.source
+        for column in columns
+        for line in column.lines
+        if line.source is not None
+    ]
 
 
-def _slot(target: Endpoint, source: Endpoint | None) -> Slot:
+def _slot(column: TargetColumn) -> Slot:
+    target = column.endpoint
     return Slot(
         column=target.column.name,
         type=target.column.type,
         nullable=target.column.nullable,
         lookup=target.lookup,
-        source=source.column.name if source else None,
+        sources=tuple(dict.fromkeys(end.column.name for end in _sources([column]))),
     )
 
 
-def _plan(line: Line) -> Plan:
+def _company_slot(company: tuple[Endpoint, Endpoint]) -> Slot:
+    source, target = company
+    return Slot(
+        column=target.column.name,
+        type=target.column.type,
+        nullable=target.column.nullable,
+        lookup=target.lookup,
+        sources=(source.column.name,),
+    )
+
+
+def _plan(column: TargetColumn, columns: Sequence[TargetColumn]) -> Plan:
+    parts = [_line_plan(line) for line in column.lines]
+    if not column.composite:
+        return parts[0]
+    elsewhere = {
+        end.path
+        for other in columns
+        if other is not column
+        for end in _sources([other])
+    }
+    own = [
+        i
+        for i, part in enumerate(parts)
+        if part.source is not None and part.source not in elsewhere
+    ]
+    return Plan(
+        target=column.endpoint.path,
+        source=None,
+        lookup=None,
+        convert=None,
+        default=None,
+        may_be_null=True,
+        required=not column.endpoint.column.nullable,
+        parts=tuple(replace(part, required=False) for part in parts),
+        combine=natural_key([part.target for part in parts], own),
+    )
+
+
+def _line_plan(line: Line) -> Plan:
     source, target = line.source, line.target
     convert: Conversion | Mapping[str, str] | None = None
     if source is not None and line.values is not None:

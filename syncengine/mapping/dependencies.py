@@ -4,32 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from syncengine.mapping.endpoints import SideSchema
 from syncengine.mapping.model import Side, TableMap
-from syncengine.mapping.schema import EnvironmentSchema
+from syncengine.mapping.paths import parse_path
+from syncengine.mapping.schema import (
+    EnvironmentSchema,
+    TableSchema,
+    entity_tables,
+)
 
 
 def referenced_tables(
     table_map: TableMap, side: Side, schema: EnvironmentSchema
 ) -> frozenset[str]:
     """Tables on `side` that the map's lookup paths and keys lead to."""
-    table = schema.table(table_map.table(side))
+    table = schema.table(table_map.table(side)) or TableSchema(
+        table_map.table(side), ()
+    )
+    declared = tuple(entry for entry in table_map.lookups if entry.side is side)
+    found = SideSchema(side, schema, table, is_source=True, declarations=declared)
     paths = [column.on(side) for column in table_map.columns]
     paths += [pair.on(side) for pair in table_map.key]
-    declared = {
-        lookup.column.casefold(): lookup.table
-        for lookup in table_map.lookups
-        if lookup.side is side
-    }
-    found: set[str] = set()
-    for path in paths:
-        first, dot, _ = (path or "").partition(".")
-        if not dot:
-            continue
-        key = table.foreign_key(first) if table is not None else None
-        name = declared.get(first.casefold()) or (key.table if key else None)
-        if name is not None:
-            found.add(name.casefold())
-    return frozenset(found)
+    return frozenset(
+        table.casefold() for path in paths if path for table in found.referenced(path)
+    )
+
+
+def lookup_tables(table_map: TableMap, side: Side) -> frozenset[str]:
+    """Names that tables on `side` may have which no foreign key leads to: declared
+    lookups, and the words of polymorphic paths."""
+    names = {entry.table for entry in table_map.lookups if entry.side is side}
+    for column in table_map.columns:
+        parsed = parse_path(column.on(side) or "")
+        for word, _ in parsed.choices if parsed else ():
+            names.update(entity_tables(word))
+    return frozenset(names)
 
 
 def prerequisites(

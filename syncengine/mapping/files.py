@@ -137,10 +137,16 @@ def _environment(
 
 
 def _company(reader: NodeReader, node: yaml.Node, place: str) -> CompanyRule:
-    fields = reader.mapping(node, place, required=("column",), optional=("lookup",))
+    fields = reader.mapping(
+        node, place, required=("column",), optional=("lookup", "also")
+    )
+    also = tuple(
+        reader.scalar(entry, at) or ""
+        for entry, at in reader.items(fields, "also", place)
+    )
     lookup = reader.text(fields, "lookup", place, "")
     if not lookup:
-        return CompanyRule(reader.text(fields, "column", place))
+        return CompanyRule(reader.text(fields, "column", place), also=also)
     table, _, column = lookup.rpartition(".")
     if not table or not column:
         reader.problem(
@@ -148,7 +154,7 @@ def _company(reader: NodeReader, node: yaml.Node, place: str) -> CompanyRule:
             f"{lookup} must be written as table.column.",
             fields.get("lookup"),
         )
-    return CompanyRule(reader.text(fields, "column", place), table, column)
+    return CompanyRule(reader.text(fields, "column", place), table, column, also)
 
 
 def _dsn(
@@ -429,6 +435,8 @@ def _environment_content(
             content["company"]["lookup"] = (
                 f"{entry.company.lookup_table}.{entry.company.lookup_column}"
             )
+        if entry.company.also:
+            content["company"]["also"] = list(entry.company.also)
     return content
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from syncengine.errors import RecordError
-from syncengine.mapping.endpoints import Endpoint, SideSchema
+from syncengine.mapping.endpoints import Endpoint
 from syncengine.mapping.model import ColumnMap, Direction, Severity, Side
 from syncengine.mapping.problems import Problems
 from syncengine.mapping.schema import TypeFamily
@@ -42,7 +42,6 @@ def names_of(column_map: ColumnMap) -> tuple[str, str]:
 def make_line(
     problems: Problems,
     direction: Direction,
-    target_side: SideSchema | None,
     column_map: ColumnMap,
     source: Endpoint | None,
     target: Endpoint,
@@ -81,7 +80,7 @@ def make_line(
     if not sound:
         return None
     line = Line(column_map, source, target, default, values)
-    _warn(problems, target_side, line)
+    _warn(problems, line)
     return line
 
 
@@ -141,7 +140,7 @@ def _values(
     return values if sound else None
 
 
-def _warn(problems: Problems, target_side: SideSchema | None, line: Line) -> None:
+def _warn(problems: Problems, line: Line) -> None:
     """Note what may fail for some records only."""
     source, target = line.source, line.target
     if source is None:
@@ -170,18 +169,3 @@ def _warn(problems: Problems, target_side: SideSchema | None, line: Line) -> Non
             cure="Give both columns the same number of decimals.",
             severity=Severity.WARNING,
         )
-    lookup = target.lookup
-    table = (
-        target_side.environment.table(lookup.table) if target_side and lookup else None
-    )
-    if lookup and table:
-        columns = {lookup.key} | ({lookup.company.column} if lookup.company else set())
-        if not table.is_unique(frozenset(columns)):
-            problems.add(
-                "VMAP101",
-                f"{lookup.path} may find several rows: no key of {lookup.table} makes "
-                f"{lookup.key} unique.",
-                place=lookup.path,
-                cure=f"Create a unique key on {', '.join(sorted(columns))}.",
-                severity=Severity.WARNING,
-            )

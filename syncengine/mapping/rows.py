@@ -14,7 +14,14 @@ from functools import cache
 from typing import Any, NoReturn
 
 from syncengine.errors import EngineError, RecordError
-from syncengine.mapping.compiled import BoundLeg, CompiledLeg, Lookup, Resolved, Row
+from syncengine.mapping.compiled import (
+    PART_SEPARATOR,
+    BoundLeg,
+    CompiledLeg,
+    Lookup,
+    Resolved,
+    Row,
+)
 from syncengine.mapping.numbers import shown
 from syncengine.mapping.schema import ColumnType, TableSchema
 from syncengine.mapping.types import Conversion, equal
@@ -54,11 +61,17 @@ class ValueTable(dict[str, str]):
         return found
 
 
+Combine = Callable[..., str | None]
+"""Makes one value of several; None where there is none. Raises RecordError."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How one slot gets its value. `source` and `lookup` say where from (a constant
     has none); `convert` is a conversion or a table of values; `may_be_null` whether
-    the source can be null, `required` whether the target refuses null."""
+    the source can be null, `required` whether the target refuses null. A slot made
+    of several source values has a plan for each in `parts`, whose values `combine`
+    takes in their order."""
 
     target: str
     source: str | None
@@ -67,6 +80,46 @@ class Plan:
     default: str | None
     may_be_null: bool
     required: bool
+    parts: tuple[Plan, ...] = ()
+    combine: Combine | None = None
+
+    @property
+    def constant(self) -> bool:
+        """True when nothing of the source goes into the value."""
+        return not self.source_paths
+
+    @property
+    def source_paths(self) -> tuple[str, ...]:
+        """Every source path that goes into the value."""
+        return tuple(plan.source for plan in self.leaves if plan.source is not None)
+
+    @property
+    def leaves(self) -> tuple[Plan, ...]:
+        """The plan itself, or those of its parts."""
+        return self.parts or (self,)
+
+
+def natural_key(paths: Sequence[str], own: Sequence[int]) -> Combine:
+    """Joins the parts of a composite natural key. There is no reference where all
+    parts of its `own` (those that feed no other column) are empty; a key of which
+    only some parts are given is refused."""
+    if not own:
+        own = range(len(paths))
+
+    def combine(*values: str | None) -> str | None:
+        if None not in values:
+            return PART_SEPARATOR.join(values)  # type: ignore[arg-type]
+        if all(values[i] is None for i in own):
+            return None
+        missing = ", ".join(
+            path for path, value in zip(paths, values, strict=True) if value is None
+        )
+        raise RecordError(
+            f"A part of the natural key is empty: {missing}.",
+            code="natural_key_incomplete",
+        )
+
+    return combine
 
 
 class Binder:
@@ -102,7 +155,14 @@ class Binder:
         layout = _Layout(columns, leg)
         writer = _Writer(layout)
         values = [writer.value(plan) for plan in self._plans]
-        keys = [layout.access(plan.source, plan.lookup) for plan in self._key_plans()]
+        keys = list(
+            {
+                leaf.source: layout.access(leaf.source, leaf.lookup)
+                for plan in self._key_plans()
+                for leaf in plan.leaves
+                if leaf.source is not None
+            }.values()
+        )
         row = writer.function(_tuple(values), self._plans, values)
         key = writer.function(
             _tuple([values[i] for i in self._key]),
@@ -210,6 +270,8 @@ class _Writer:
 
     def value(self, plan: Plan) -> str:
         """The expression for one slot."""
+        if plan.combine is not None:
+            return self._combined(plan, plan.combine)
         if plan.source is None:
             return self.name(plan.default)
         place = self._layout.access(plan.source, plan.lookup)
@@ -229,6 +291,16 @@ class _Writer:
             return convert.format(place.text)
         converted = convert.format("x")
         return f"({when_null} if (x := {place.text}) is None else {converted})"
+
+    def _combined(self, plan: Plan, combine: Combine) -> str:
+        values = ", ".join([self.value(part) for part in plan.parts])
+        made = f"{self.name(combine)}({values})"
+        if plan.default is not None:
+            return f"({self.name(plan.default)} if (x := {made}) is None else x)"
+        if plan.required:
+            required = f"{self.name(_required)}()"
+            return f"({required} if (x := {made}) is None else x)"
+        return made
 
     def function(
         self, expression: str, plans: Sequence[Plan], values: Sequence[str] | None
@@ -252,13 +324,17 @@ class _Writer:
 
         @cache
         def steps() -> list[tuple[Plan, _Place, Callable[[Row, Resolved], Any]]]:
+            pieces: list[tuple[Plan, str]] = []
+            for plan, value in zip(plans, values, strict=True):
+                pieces += [(part, self.value(part)) for part in plan.parts]
+                pieces.append((plan, value))
             return [
                 (
                     plan,
                     self._layout.access(plan.source, plan.lookup),
                     self.function(value, (), None),
                 )
-                for plan, value in zip(plans, values, strict=True)
+                for plan, value in pieces
             ]
 
         def explain(row: Row, resolved: Resolved) -> None:
@@ -295,7 +371,7 @@ def _required() -> NoReturn:
 
 def _not_found(plan: Plan, reference: str) -> NoReturn:
     lookup = plan.lookup
-    table = lookup.table if lookup else "the referenced table"
+    table = " or ".join(lookup.tables) if lookup else "the referenced table"
     raise RecordError(
         f"Column {plan.target}: {plan.source} refers to {shown(reference)}, which is "
         f"not in {table}.",
@@ -308,12 +384,14 @@ def _not_found(plan: Plan, reference: str) -> NoReturn:
 
 def _blame(plan: Plan, error: Exception, value: str | None) -> NoReturn:
     """Raise what `error` means for the column of `plan`."""
-    origin = f", from {plan.source}" if plan.source else ""
-    details = {"source_column": plan.source}
-    missing = value is None and not isinstance(error, RecordError)
+    source = ", ".join(plan.source_paths)
+    origin = f", from {source}" if source else ""
+    details = {"source_column": source or None}
+    single = plan.combine is None
+    missing = value is None and single and not isinstance(error, RecordError)
     if missing or getattr(error, "code", "") == "required_value_missing":
         raise RecordError(
-            f"Column {plan.target} must have a value, but {plan.source} is empty and "
+            f"Column {plan.target} must have a value, but {source} is empty and "
             "there is no default.",
             code="required_value_missing",
             column=plan.target,

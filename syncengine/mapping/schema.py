@@ -11,7 +11,7 @@ no conversion where both sides agree, and nothing passes through a float.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -131,11 +131,13 @@ class CompanyRule:
 
     `column` holds the code itself, or, with `lookup_table` and `lookup_column`, a
     reference to a row of `lookup_table` whose `lookup_column` holds the code.
+    `also` are other names of that column, which some tables have instead.
     """
 
     column: str
     lookup_table: str | None = None
     lookup_column: str | None = None
+    also: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -165,7 +167,33 @@ class EnvironmentSchema:
         """The table of that name (exact, else case-insensitive), or None."""
         return self.tables.get(name) or self._folded.get(name.casefold())
 
+    def entity(self, word: str) -> TableSchema | None:
+        """The table of an entity named in the singular: `Account` is `accounts`."""
+        for name in entity_tables(word):
+            found = self.table(name)
+            if found is not None:
+                return found
+        return None
+
+    def company_of(self, table: TableSchema) -> CompanyRule | None:
+        """The company rule as it holds for this table (with the table's own column),
+        or None when the table is shared by all companies."""
+        rule = self.company
+        if rule is None:
+            return None
+        for name in (rule.column, *rule.also):
+            column = table.column(name)
+            if column is not None:
+                return replace(rule, column=column.name, also=())
+        return None
+
     def is_company_specific(self, table: TableSchema) -> bool:
         """True when rows of the table belong to one company each."""
-        rule = self.company
-        return rule is not None and table.column(rule.column) is not None
+        return self.company_of(table) is not None
+
+
+def entity_tables(word: str) -> tuple[str, ...]:
+    """Names the table of an entity may have: `Account` as it is and in the plural."""
+    name = word.casefold()
+    plurals = (f"{name}s", f"{name}es", f"{name[:-1]}ies")
+    return (name, *plurals)

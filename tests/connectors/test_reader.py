@@ -24,8 +24,8 @@ from syncengine.mapping.filters.expression import (
 from syncengine.mapping.schema import ColumnType, CompanyRule, TypeFamily
 from tests.connectors.conftest import Ground
 
-COMPANY = Lookup("company_id", "companies", "id", "code")
-GROUP = Lookup("group_id", "groups", "id", "code")
+COMPANY = Lookup.simple("company_id", "companies", "id", "code")
+GROUP = Lookup.simple("group_id", "groups", "id", "code")
 RULE = CompanyRule("company_id", "companies", "code")
 
 
@@ -163,7 +163,7 @@ def test_a_declared_lookup_that_is_not_unique_does_not_double_rows(
         "CREATE TABLE labels (n text, label text)",
         "INSERT INTO labels VALUES ('1', 'one'), ('1', 'one'), ('2', 'two')",
     )
-    lookup = Lookup("group_id", "labels", "n", "label")
+    lookup = Lookup.simple("group_id", "labels", "n", "label")
     request = accounts(columns=("id", "group_id.label"), lookups=(lookup,), key=("id",))
     with filled.connector().reader() as reader:
         rows = rows_of(reader.read(request))

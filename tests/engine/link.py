@@ -111,12 +111,13 @@ class Link:
         *,
         maps: Sequence[TableMap] = (GROUPS, CUSTOMERS),
         name: str = "t1",
+        tables: tuple[str, str] = (ERP, CRM),
     ) -> None:
         self.name = name
         self.erp = psycopg.connect(erp, autocommit=True)
         self.crm = psycopg.connect(crm, autocommit=True)
-        self.erp.execute(ERP)
-        self.crm.execute(CRM)
+        self.erp.execute(tables[0])
+        self.crm.execute(tables[1])
         self.finops: Connector = connector_for(
             ConnectionSettings(
                 "erp", Side.FINOPS, "postgres", erp, company=CompanyRule("dataareaid")
@@ -128,7 +129,7 @@ class Link:
                 Side.DATAVERSE,
                 "postgres",
                 crm,
-                company=CompanyRule("company", "companies", "code"),
+                company=CompanyRule("company", "companies", "code", ("companyid",)),
             )
         )
         self.finops.install(name, [table_map.finops_table for table_map in maps])

@@ -420,8 +420,8 @@ def test_the_company_comes_first_in_slots_and_keys() -> None:
 def test_lookups_stay_within_the_company_where_the_table_is_company_specific() -> None:
     leg = compile_leg(CUSTOMERS_MAP, FORWARD, FINOPS, DATAVERSE, LINKED)
     lookups = {slot.column: slot.lookup for slot in leg.slots if slot.lookup}
-    assert lookups[GROUP].company == DATAVERSE.company
-    assert lookups["msdyn_company"].company is None
+    assert lookups[GROUP].targets[0].company == DATAVERSE.company
+    assert not lookups["msdyn_company"].scoped
 
 
 def test_shared_tables_have_no_company() -> None:
@@ -461,8 +461,9 @@ def test_a_lookup_may_be_declared_where_the_database_has_none() -> None:
     leg = compile_leg(table_map, FORWARD, FINOPS, dataverse, LINKED)
     lookup = leg.slots[2].lookup
     assert lookup is not None
-    assert (lookup.table, lookup.reference, lookup.key) == (
+    (target,) = lookup.targets
+    assert (target.table, target.reference) == (
         "msdyn_customergroups",
         "msdyn_customergroupid",
-        "msdyn_groupid",
     )
+    assert lookup.paths == ("grouping.msdyn_groupid",)

@@ -19,22 +19,29 @@ from syncengine.connectors.base import (
 )
 from syncengine.connectors.merge import UNRESOLVED, differs, merge
 from syncengine.connectors.postgres.arrays import array_literal
-from syncengine.connectors.postgres.lookups import AMBIGUOUS, lookup_failure
+from syncengine.connectors.postgres.lookups import (
+    AMBIGUOUS,
+    Wanted,
+    collect,
+    key_arrays,
+    lookup_failure,
+    own_key,
+)
 from syncengine.connectors.postgres.pipeline import Pipeline, Sent
 from syncengine.connectors.postgres.statements import LegStatements
 from syncengine.mapping.compiled import CompiledLeg, Lookup, Row
 
-Reference = tuple[Lookup, str, str | None]
-"""A natural key to resolve: lookup, key, and the row's company as written."""
+References = dict[int, dict[Wanted, str]]
+"""What was found, by slot: reference of a natural key and the row's company."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A lookup that was sent, and the (key, company) pairs asked for."""
+    """The lookup of a slot that was sent, and the (key, company) pairs asked for."""
 
+    slot: int
     sent: Sent
-    keys: list[tuple[str, str | None]]
-    lookup: Lookup
+    wanted: list[Wanted]
 
 
 @dataclass
@@ -85,7 +92,7 @@ class GroupWriter:
         lookup = leg.slots[leg.company].lookup
         if lookup is None or code is None:
             return code
-        return self._companies.known.get((lookup.table, code))
+        return self._companies.known.get((lookup.tables[0], code))
 
     def _learn_companies(self, leg: CompiledLeg, rows: Iterable[Row]) -> None:
         if leg.company is None:
@@ -94,58 +101,45 @@ class GroupWriter:
         if lookup is None:
             return
         index = leg.company
+        table = lookup.tables[0]
         known = self._companies.known
         wanted = {
             code
             for row in rows
-            if (code := row[index]) is not None and (lookup.table, code) not in known
+            if (code := row[index]) is not None and (table, code) not in known
         }
         if not wanted:
             return
         codes = sorted(wanted)
         found = self._send(self._statements[id(leg)].resolve(lookup), [codes])
         for ordinal, reference in found.fetchall():
-            known[lookup.table, codes[int(ordinal) - 1]] = reference
+            known[table, codes[int(ordinal) - 1]] = reference
 
     def _resolve(self, leg: CompiledLeg, rows: Sequence[Row]) -> list[_Asked]:
         """Ask for the references of all natural keys in `rows`; answers come later."""
         asked: list[_Asked] = []
         statements = self._statements[id(leg)]
         for index, lookup in statements.lookups:
-            scoped = lookup.company is not None and leg.company is not None
-            if scoped:
-                wanted = {
-                    (key, self._company(leg, row))
-                    for row in rows
-                    if (key := row[index]) is not None
-                }
-            else:
-                wanted = {
-                    (key, None) for row in rows if (key := row[index]) is not None
-                }
+            scoped = lookup.scoped and leg.company is not None
+            wanted = {
+                (key, self._company(leg, row) if scoped else None)
+                for row in rows
+                if (key := row[index]) is not None
+            }
             if not wanted:
                 continue
-            ordered = list(wanted)
-            arrays: list[list[str | None]] = [[key for key, _ in ordered]]
-            if scoped:
-                arrays.append([company for _, company in ordered])
+            ordered: list[Wanted] = list(wanted)
+            arrays = key_arrays(lookup, leg, ordered)
             sent = self._send(statements.resolve(lookup), arrays)
-            asked.append(_Asked(sent, ordered, lookup))
+            asked.append(_Asked(index, sent, ordered))
         return asked
 
     @staticmethod
-    def _answers(asked: Sequence[_Asked]) -> dict[Reference, str]:
-        found: dict[Reference, str] = {}
-        for one in asked:
-            for ordinal, reference in one.sent.fetchall():
-                key, company = one.keys[int(ordinal) - 1]
-                place = (one.lookup, key, company)
-                if found.setdefault(place, reference) != reference:
-                    found[place] = AMBIGUOUS
-        return found
+    def _answers(asked: Sequence[_Asked]) -> References:
+        return {one.slot: collect(one.sent.fetchall(), one.wanted) for one in asked}
 
     def _written(
-        self, leg: CompiledLeg, row: Row, found: dict[Reference, str]
+        self, leg: CompiledLeg, row: Row, found: References
     ) -> tuple[Row, list[int]]:
         """The row as the target holds it, and the slots whose lookup found nothing."""
         lookups = self._statements[id(leg)].lookups
@@ -165,8 +159,8 @@ class GroupWriter:
             value = row[index]
             if value is None:
                 continue
-            scope = company if lookup.company is not None else None
-            reference = found.get((lookup, value, scope), UNRESOLVED)
+            scope = company if lookup.scoped else None
+            reference = found.get(index, _NOTHING).get((value, scope), UNRESOLVED)
             if reference in (UNRESOLVED, AMBIGUOUS):
                 missing.append(index)
             values[index] = reference
@@ -210,16 +204,16 @@ class GroupWriter:
         operations: Sequence[Operation],
         incoming: Sequence[tuple[Row, list[int]]],
         present: dict[int, Row],
-        found: dict[Reference, str],
+        found: References,
     ) -> list[Outcome]:
-        batch = {operation.key for operation in operations}
+        inside = _keys_inside(leg, operations)
         inserts: list[Row] = []
         updates: dict[tuple[int, ...], list[Row]] = defaultdict(list)
         later: list[tuple[Operation, Row, tuple[int, ...]]] = []
         outcomes: list[Outcome] = []
         for number, operation in enumerate(operations):
             row, missing = incoming[number]
-            waiting, lost = self._split_missing(leg, operation, missing, batch)
+            waiting, lost = self._split_missing(leg, operation, missing, inside)
             if lost:
                 outcomes.append(
                     lookup_failure(
@@ -273,7 +267,7 @@ class GroupWriter:
         leg: CompiledLeg,
         operation: Operation,
         missing: list[int],
-        batch: set[Row],
+        inside: dict[int, set[Wanted]],
     ) -> tuple[list[int], list[int]]:
         """Slots whose record is in this very batch (written after it), and the rest."""
         if not missing:
@@ -282,13 +276,8 @@ class GroupWriter:
         waiting: list[int] = []
         lost: list[int] = []
         for index in missing:
-            slot = leg.slots[index]
-            if (
-                slot.lookup is not None
-                and slot.lookup.table == leg.target.name
-                and slot.nullable
-                and index not in leg.key
-                and any(row[index] in key for key in batch)
+            if leg.slots[index].nullable and _asked_for(leg, row, index) in inside.get(
+                index, ()
             ):
                 waiting.append(index)
             else:
@@ -371,6 +360,41 @@ class GroupWriter:
             statements = self._statements[id(leg)]
             self._send(statements.delete, [[row[i] for row in doomed] for i in leg.key])
         return outcomes
+
+
+_NOTHING: dict[Wanted, str] = {}
+
+
+def _keys_inside(
+    leg: CompiledLeg, operations: Sequence[Operation]
+) -> dict[int, set[Wanted]]:
+    """For each slot that may refer to records of this very batch, their natural keys
+    with the company's code."""
+    inside: dict[int, set[Wanted]] = {}
+    for index, slot in enumerate(leg.slots):
+        lookup = slot.lookup
+        if lookup is None or index in leg.key or leg.target.name not in lookup.tables:
+            continue
+        key = own_key(leg, lookup)
+        if key is not None:
+            inside[index] = {
+                (key(row), _code(leg, lookup, row))
+                for operation in operations
+                if (row := operation.row) is not None
+            }
+    return inside
+
+
+def _asked_for(leg: CompiledLeg, row: Row, index: int) -> Wanted:
+    """What the lookup of a slot looks for, with the company's code."""
+    lookup = leg.slots[index].lookup
+    return row[index], None if lookup is None else _code(leg, lookup, row)
+
+
+def _code(leg: CompiledLeg, lookup: Lookup, row: Row) -> str | None:
+    if leg.company is None or not lookup.scoped:
+        return None
+    return row[leg.company]
 
 
 def _key_row(leg: CompiledLeg, operation: Operation) -> Row:

@@ -43,7 +43,7 @@ _BITS = {"int2": 16, "int4": 32, "int8": 64, "float4": 32, "float8": 64}
 _NAME_LIMIT = 63
 
 # Ordinary and partitioned tables (their partitions are part of them), with the tables
-# they refer to, two steps far. Changes carry the old row when every partition does.
+# they refer to, three steps far. Changes carry the old row when every partition does.
 _TABLES = """
 WITH RECURSIVE named AS (
     SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -54,7 +54,7 @@ WITH RECURSIVE named AS (
     UNION
     SELECT f.confrelid, r.step + 1
     FROM reached r JOIN pg_constraint f ON f.conrelid = r.oid AND f.contype = 'f'
-    WHERE r.step < 2
+    WHERE r.step < 3
 )
 SELECT c.oid, c.relname,
        CASE c.relkind WHEN 'r' THEN c.relreplident = 'f' ELSE NOT EXISTS (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from psycopg import sql
@@ -18,7 +18,8 @@ from syncengine.connectors.postgres.batch import Group
 from syncengine.connectors.postgres.catalog import read_schema
 from syncengine.connectors.postgres.connection import PostgresConnection
 from syncengine.connectors.postgres.selection import Selection
-from syncengine.mapping.compiled import Row
+from syncengine.mapping.compiled import Row, split_parts
+from syncengine.mapping.schema import ColumnType
 
 _WRITTEN_AT = sql.SQL(
     "CASE WHEN current_setting('track_commit_timestamp') = 'on' "
@@ -66,7 +67,9 @@ def lock_record(
     key: Row,
 ) -> tuple[Row | None, datetime | None]:
     """Lock the record of `key` and read it, with the time of its last write."""
-    names = [request.table, *(lookup.table for lookup in request.lookups)]
+    names = [request.table]
+    for lookup in request.lookups:
+        names += lookup.all_tables
     if request.company is not None and request.company.lookup_table:
         names.append(request.company.lookup_table)
     tables = read_schema(connection, settings.schema, names)
@@ -76,11 +79,10 @@ def lock_record(
     )
     matches = [
         sql.SQL("{} = {}::{}").format(
-            selection.column(path),
-            sql.Literal(value),
-            sql.SQL(cast_name(selection.type(path))),
+            column, sql.Literal(value), sql.SQL(cast_name(type_))
         )
         for path, value in zip(request.key, key, strict=True)
+        for (column, type_), value in _by_part(selection.parts(path), value)
     ]
     query = selection.query(columns, *matches, tail=sql.SQL("FOR UPDATE OF t"))
     found = connection.execute(query).fetchone()
@@ -90,3 +92,13 @@ def lock_record(
     if found[0] is not None:
         moment = datetime.fromisoformat(found[0]).astimezone(UTC)
     return tuple(found[1:]), moment
+
+
+def _by_part(
+    parts: list[tuple[sql.Composable, ColumnType]], value: str | None
+) -> Iterator[tuple[tuple[sql.Composable, ColumnType], str | None]]:
+    """Each part of a natural key with its value."""
+    values: list[str | None] = [value]
+    if len(parts) > 1:
+        values = [None] * len(parts) if value is None else [*split_parts(value)]
+    return zip(parts, values, strict=True)

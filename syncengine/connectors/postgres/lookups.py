@@ -1,12 +1,98 @@
-"""What to say when the row a natural key names is not there, or is there twice."""
+"""What a lookup is asked, and what to say when it finds no row, or several."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+
 from syncengine.connectors.base import Outcome, OutcomeKind
-from syncengine.mapping.compiled import CompiledLeg, Row
+from syncengine.mapping.compiled import (
+    PART_SEPARATOR,
+    CompiledLeg,
+    KeyPath,
+    Lookup,
+    LookupTarget,
+    Row,
+    shown_parts,
+    split_parts,
+)
 
 AMBIGUOUS = "\0ambiguous"
 """Stands for a reference where several rows have the natural key."""
+
+Wanted = tuple[str | None, str | None]
+"""A natural key and the company as written (None where the lookup has none)."""
+
+
+def key_arrays(
+    lookup: Lookup, leg: CompiledLeg, wanted: Sequence[Wanted]
+) -> list[list[str | None]]:
+    """The arrays that the statement of `lookup` takes: one for each part of the
+    natural key and, where the company belongs to it, one of companies."""
+    arrays: list[list[str | None]] = [[key for key, _ in wanted]]
+    if len(lookup.keys) > 1:
+        parts = [split_parts(key) for key, _ in wanted if key is not None]
+        arrays = [list(column) for column in zip(*parts, strict=True)]
+    if lookup.scoped and leg.company is not None:
+        arrays.append([company for _, company in wanted])
+    return arrays
+
+
+def own_key(leg: CompiledLeg, lookup: Lookup) -> Callable[[Row], str | None] | None:
+    """How a mapped row of the leg itself reads as the natural key of `lookup`, where
+    that may lead to a row of the same table; None where the leg does not write it."""
+    for target in lookup.targets:
+        if target.table != leg.target.name:
+            continue
+        places = [_place(leg, key) for key in target.keys]
+        found = [place for place in places if place is not None]
+        if len(found) == len(places):
+            return _reader(found)
+    return None
+
+
+def _place(leg: CompiledLeg, key: KeyPath) -> tuple[int, int | None] | None:
+    """The slot, and the part of it, that holds one part of a natural key."""
+    for index, slot in enumerate(leg.slots):
+        if not key.hops:
+            if slot.lookup is None and slot.column == key.column:
+                return index, None
+            continue
+        if slot.lookup is None or slot.column != key.hops[0].column:
+            continue
+        rest = KeyPath(key.column, key.hops[1:])
+        parts = slot.lookup.keys
+        if rest in parts:
+            return index, parts.index(rest) if len(parts) > 1 else None
+    return None
+
+
+def _reader(places: Sequence[tuple[int, int | None]]) -> Callable[[Row], str | None]:
+    if len(places) == 1 and places[0][1] is None:
+        only = places[0][0]
+        return lambda row: row[only]
+
+    def read(row: Row) -> str | None:
+        parts: list[str] = []
+        for index, part in places:
+            value = row[index]
+            if value is None:
+                return None
+            parts.append(value if part is None else split_parts(value)[part])
+        return PART_SEPARATOR.join(parts)
+
+    return read
+
+
+def collect(
+    rows: Iterable[tuple[str, ...]], asked: Sequence[Wanted]
+) -> dict[Wanted, str]:
+    """References by what was asked, from (ordinal, reference) rows."""
+    found: dict[Wanted, str] = {}
+    for ordinal, reference in rows:
+        wanted = asked[int(ordinal) - 1]
+        if found.setdefault(wanted, reference) != reference:
+            found[wanted] = AMBIGUOUS
+    return found
 
 
 def lookup_failure(
@@ -15,19 +101,30 @@ def lookup_failure(
     """The FAILED outcome of a mapped row whose lookup `index` found no or many rows."""
     slot = leg.slots[index]
     lookup = slot.lookup
-    table, key = (lookup.table, lookup.key) if lookup else ("", "")
+    targets = lookup.targets if lookup else ()
     scope = ""
-    if lookup and lookup.company is not None and leg.company is not None:
+    if lookup and lookup.scoped and leg.company is not None:
         scope = f" in company {row[leg.company]}"
-    problem = f"No row of {table} has {key} = {row[index]!r}{scope}"
+    named = " or of ".join(_named(target, row[index]) for target in targets)
+    problem = f"No row of {named}{scope}"
     cure = "Bring that row over first, or correct the value."
     if many:
-        problem = f"Several rows of {table} have {key} = {row[index]!r}{scope}"
+        problem = f"Several rows of {named}{scope}"
         cure = "Make the value unique there."
     return Outcome(
         reference,
         OutcomeKind.FAILED,
         code="lookup_ambiguous" if many else "lookup_not_found",
-        column=f"{slot.column}.{key}" if key else slot.column,
+        column=slot.path,
         message=f"{problem}, so {slot.column} cannot be filled. {cure}",
     )
+
+
+def _named(target: LookupTarget, value: str | None) -> str:
+    """`msdyn_models has msdyn_model_id = 'M1' and ...`."""
+    values: Sequence[str | None] = [value]
+    if value is not None and len(target.keys) > 1:
+        values = split_parts(value)
+    pairs = zip(target.keys, values, strict=False)
+    keys = " and ".join(f"{key.path} = {shown_parts(part)!r}" for key, part in pairs)
+    return f"{target.table} has {keys}"

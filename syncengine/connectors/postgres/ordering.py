@@ -63,7 +63,9 @@ def _edges(legs: Sequence[CompiledLeg]) -> frozenset[tuple[str, str]]:
     for leg in legs:
         child = leg.target.name
         pairs.update((child, key.table) for key in leg.target.foreign_keys)
-        pairs.update((child, slot.lookup.table) for slot in leg.slots if slot.lookup)
+        for slot in leg.slots:
+            if slot.lookup:
+                pairs.update((child, table) for table in slot.lookup.tables)
     return frozenset(pairs)
 
 

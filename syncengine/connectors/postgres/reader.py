@@ -14,7 +14,13 @@ from syncengine.connectors.postgres.copying import copy_out
 from syncengine.connectors.postgres.errors import translated_setup
 from syncengine.connectors.postgres.position import format_position, parse_position
 from syncengine.connectors.postgres.selection import Selection
-from syncengine.mapping.compiled import Lookup, Row
+from syncengine.mapping.compiled import (
+    KeyPath,
+    Lookup,
+    LookupTarget,
+    Row,
+    split_parts,
+)
 from syncengine.mapping.schema import TableSchema
 
 _COMMA = sql.SQL(", ")
@@ -88,19 +94,19 @@ class PostgresReader:
         with translated_setup(self._settings.name):
             selection = self._selection(request)
             columns = self._columns(selection)
-            names = [sql.Identifier(f"k{i}") for i in range(len(request.key))]
+            parts = [part for path in request.key for part in selection.parts(path)]
+            counts = [len(selection.parts(path)) for path in request.key]
+            values = zip(*(_split(key, counts) for key in keys), strict=True)
+            names = [sql.Identifier(f"k{i}") for i in range(len(parts))]
             arrays = _COMMA.join(
                 sql.SQL("{}::{}[]").format(
-                    sql.Literal(array_literal(values)),
-                    sql.SQL(cast_name(selection.type(path))),
+                    sql.Literal(array_literal(column)), sql.SQL(cast_name(type_))
                 )
-                for path, values in zip(
-                    request.key, zip(*keys, strict=True), strict=True
-                )
+                for (_, type_), column in zip(parts, values, strict=True)
             )
             match = sql.SQL("({}) IN (SELECT DISTINCT {} FROM unnest({}) AS k({}))")
             condition = match.format(
-                _COMMA.join(selection.column(path) for path in request.key),
+                _COMMA.join(part for part, _ in parts),
                 _COMMA.join(names),
                 arrays,
                 _COMMA.join(names),
@@ -114,28 +120,46 @@ class PostgresReader:
             query = self._selection(request).query(sql.SQL("count(*)"))
             return int(self._one(query))
 
-    def resolve(self, lookup: Lookup, references: Sequence[str]) -> dict[str, str]:
+    def resolve(
+        self, lookup: Lookup, references: Sequence[str]
+    ) -> dict[str, str | None]:
         """Reference values -> natural key values, for those that exist."""
         if not references:
             return {}
+        found: dict[str, str | None] = {}
         with translated_setup(self._settings.name):
-            table = lookup.table
-            request = ReadRequest(table, (lookup.key,), key=(lookup.reference,))
-            selection = self._selection(request)
-            reference = selection.column(lookup.reference)
-            key = selection.column(lookup.key)
-            query = sql.SQL(
-                "SELECT given.text, {key} FROM unnest({given}::text[]) AS given(text) "
-                "JOIN {table} AS t ON {reference} = given.text::{type} "
-                "WHERE {key} IS NOT NULL"
-            ).format(
-                given=sql.Literal(array_literal(list(set(references)))),
-                key=key,
-                reference=reference,
-                table=sql.Identifier(self._settings.schema, selection.table.name),
-                type=sql.SQL(cast_name(selection.type(lookup.reference))),
-            )
-            return dict(self._connection.execute(query).fetchall())
+            for target in lookup.targets:
+                query = self._resolving(target, sorted(set(references)))
+                found.update(self._connection.execute(query).fetchall())
+        return found
+
+    def _resolving(
+        self, target: LookupTarget, references: Sequence[str]
+    ) -> sql.Composed:
+        """The natural keys of some rows of `target`, which has a single key."""
+        (path,) = target.keys
+        onward: tuple[Lookup, ...] = ()
+        if path.hops:
+            first, *rest = path.hops
+            key = KeyPath(path.column, tuple(rest))
+            next_target = LookupTarget(first.table, first.reference, (key,))
+            onward = (Lookup(first.column, (next_target,)),)
+        request = ReadRequest(
+            target.table, (path.path,), onward, key=(target.reference,)
+        )
+        selection = self._selection(request)
+        ((reference, type_),) = selection.parts(target.reference)
+        return sql.SQL(
+            "SELECT given.text, {key} FROM {joined} "
+            "JOIN unnest({given}::text[]) AS given(text) "
+            "ON {reference} = given.text::{type}"
+        ).format(
+            key=selection.column(path.path),
+            joined=selection.joined(),
+            given=sql.Literal(array_literal(references)),
+            reference=reference,
+            type=sql.SQL(cast_name(type_)),
+        )
 
     def position(self) -> str:
         """A position behind every change visible now, which the stream will reach.
@@ -155,7 +179,7 @@ class PostgresReader:
         return _COMMA.join(selection.column(path) for path in selection.request.columns)
 
     def _selection(self, request: ReadRequest) -> Selection:
-        needed = {request.table, *(lookup.table for lookup in request.lookups)}
+        needed = {request.table}.union(*(each.all_tables for each in request.lookups))
         if request.company and request.company.lookup_table:
             needed.add(request.company.lookup_table)
         missing = [name for name in sorted(needed) if name not in self._tables]
@@ -164,6 +188,17 @@ class PostgresReader:
             found = read_schema(self._connection, schema, missing)
             self._tables.update(found)
         return Selection(request, self._settings.schema, self._tables)
+
+
+def _split(key: Row, counts: Sequence[int]) -> list[str | None]:
+    """The values of a key, of composite natural keys their parts (so many)."""
+    values: list[str | None] = []
+    for value, count in zip(key, counts, strict=True):
+        if count == 1:
+            values.append(value)
+        else:
+            values += [None] * count if value is None else split_parts(value)
+    return values
 
 
 def _chunk_key(selection: Selection) -> tuple[str, ...]:

@@ -11,15 +11,19 @@ import psycopg
 from syncengine.connectors.base import Outcome
 from syncengine.connectors.postgres.arrays import array_literal
 from syncengine.connectors.postgres.connection import PostgresConnection
-from syncengine.connectors.postgres.lookups import AMBIGUOUS, lookup_failure
+from syncengine.connectors.postgres.lookups import (
+    AMBIGUOUS,
+    Wanted,
+    collect,
+    key_arrays,
+    lookup_failure,
+    own_key,
+)
 from syncengine.connectors.postgres.statements import LegStatements
 from syncengine.mapping.compiled import CompiledLeg, Lookup, Row
 
 if TYPE_CHECKING:
     from syncengine.connectors.postgres.load import Record
-
-Wanted = tuple[str | None, str | None]
-"""A natural key and the company as written (None where the lookup has none)."""
 
 
 @dataclass
@@ -104,7 +108,7 @@ class References:
         inside = {
             index: self._keys_inside(lookup, records)
             for index, lookup in self._lookups
-            if lookup.table == self._leg.target.name
+            if self._leg.target.name in lookup.tables
         }
         resolution = Resolution()
         for record in records:
@@ -166,7 +170,7 @@ class References:
             resolution.ready.append(record)
 
     def _scoped(self, lookup: Lookup) -> bool:
-        return lookup.company is not None and self._leg.company is not None
+        return lookup.scoped and self._leg.company is not None
 
     def _written_company(self, row: Row) -> str | None:
         if self._leg.company is None:
@@ -205,25 +209,23 @@ class References:
             for pair in wanted
             if pair[0] is not None and not (scoped and pair[1] is None)
         ]
-        found: dict[Wanted, str] = {}
         if not asked:
-            return found
-        arrays = [array_literal([key for key, _ in asked])]
-        if scoped:
-            arrays.append(array_literal([company for _, company in asked]))
-        query = self._statements.resolve(lookup)
-        for number, reference in self._rows(query, arrays):
-            pair = asked[int(number) - 1]
-            if found.setdefault(pair, reference) != reference:
-                found[pair] = AMBIGUOUS
-        return found
+            return {}
+        arrays = [
+            array_literal(values) for values in key_arrays(lookup, self._leg, asked)
+        ]
+        return collect(self._rows(self._statements.resolve(lookup), arrays), asked)
 
     def _keys_inside(self, lookup: Lookup, records: Sequence[Record]) -> set[Wanted]:
         """Natural keys that the set itself brings, with their company."""
-        columns = [slot.column for slot in self._leg.slots]
-        if lookup.key not in columns:
+        key = own_key(self._leg, lookup)
+        if key is None:
             return set()
-        return self._wanted(columns.index(lookup.key), lookup, records)
+        scoped = self._scoped(lookup)
+        return {
+            (key(record.row), self._written_company(record.row) if scoped else None)
+            for record in records
+        }
 
     def _failure(self, row: Row, index: int, *, many: bool = False) -> Outcome:
         return lookup_failure(self._leg, row, index, many=many)

@@ -9,7 +9,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from syncengine.connectors.postgres.arrays import cast_name
-from syncengine.mapping.compiled import CompiledLeg, Lookup
+from syncengine.mapping.compiled import CompiledLeg, KeyPath, Lookup, LookupTarget
 
 
 class LegStatements:
@@ -146,7 +146,8 @@ class LegStatements:
         )
 
     def resolve(self, lookup: Lookup) -> bytes:
-        """References of natural keys: arrays of keys and (if scoped) companies."""
+        """References of natural keys: an array for each part of the key and (if
+        scoped) one of companies."""
         found = self._resolves.get(lookup)
         if found is None:
             found = self._resolve(lookup)
@@ -154,26 +155,71 @@ class LegStatements:
         return found
 
     def _resolve(self, lookup: Lookup) -> bytes:
-        key_cast = self._casts[lookup.table, lookup.key]
-        arrays = [sql.SQL("$1::{}[]").format(sql.SQL(key_cast))]
-        names = [sql.Identifier("v")]
-        match = sql.SQL("l.{} = k.v").format(sql.Identifier(lookup.key))
-        if lookup.company is not None and self._leg.company is not None:
-            company = sql.SQL(self.types[self._leg.company])
-            arrays.append(sql.SQL("$2::{}[]").format(company))
-            names.append(sql.Identifier("c"))
-            match += sql.SQL(" AND l.{} = k.c").format(
-                sql.Identifier(lookup.company.column)
+        selects = [self._references(lookup, target) for target in lookup.targets]
+        return sql.SQL(" UNION ALL ").join(selects).as_bytes(None)
+
+    def _references(self, lookup: Lookup, target: LookupTarget) -> sql.Composed:
+        """The rows of one table that some of the given keys name."""
+        several = len(lookup.targets) > 1
+        casts = [sql.SQL(self._casts[place_of(target, key)]) for key in target.keys]
+        types = [sql.SQL("text") if several else cast for cast in casts]
+        joins: list[sql.Composable] = []
+        matches: list[sql.Composable] = []
+        for number, (key, cast) in enumerate(zip(target.keys, casts, strict=True)):
+            at = sql.Identifier("l")
+            for step, hop in enumerate(key.hops):
+                there = sql.Identifier(f"h{number}_{step}")
+                joins.append(
+                    sql.SQL("JOIN {} {} ON {}.{} = {}.{}").format(
+                        sql.Identifier(self._schema, hop.table),
+                        there,
+                        there,
+                        sql.Identifier(hop.reference),
+                        at,
+                        sql.Identifier(hop.column),
+                    )
+                )
+                at = there
+            given: sql.Composable = sql.SQL("k.{}").format(sql.Identifier(f"v{number}"))
+            if several:
+                given = sql.SQL("{}::{}").format(given, cast)
+            matches.append(
+                sql.SQL("{}.{} = {}").format(at, sql.Identifier(key.column), given)
             )
-        return _render(
-            "SELECT k.n, l.{reference} FROM unnest({arrays}) WITH ORDINALITY "
-            "AS k({names}, n) JOIN {table} l ON {match}",
-            reference=sql.Identifier(lookup.reference),
-            arrays=_listed(arrays),
+        names: list[sql.Composable] = [
+            sql.Identifier(f"v{number}") for number in range(len(casts))
+        ]
+        if lookup.scoped and self._leg.company is not None:
+            types.append(sql.SQL(self.types[self._leg.company]))
+            names.append(sql.Identifier("c"))
+            if target.company is not None:
+                column = sql.Identifier(target.company.column)
+                matches.append(sql.SQL("l.{} = k.c").format(column))
+        return sql.SQL(
+            "SELECT k.n, l.{reference}{text} FROM unnest({arrays}) WITH ORDINALITY "
+            "AS k({names}, n) CROSS JOIN {table} l {joins} WHERE {matches}"
+        ).format(
+            reference=sql.Identifier(target.reference),
+            text=sql.SQL("::text" if several else ""),
+            arrays=_listed(
+                sql.SQL("${}::{}[]").format(sql.SQL(str(number)), type_)
+                for number, type_ in enumerate(types, start=1)
+            ),
             names=_listed(names),
-            table=sql.Identifier(self._schema, lookup.table),
-            match=match,
+            table=sql.Identifier(self._schema, target.table),
+            joins=sql.SQL(" ").join(joins),
+            matches=sql.SQL(" AND ").join(matches),
         )
+
+
+def places(lookup: Lookup) -> list[tuple[str, str]]:
+    """Tables and columns that hold the parts of the lookup's natural keys."""
+    return [place_of(target, key) for target in lookup.targets for key in target.keys]
+
+
+def place_of(target: LookupTarget, key: KeyPath) -> tuple[str, str]:
+    """The table and column that hold one part of a natural key."""
+    return (key.hops[-1].table if key.hops else target.table, key.column)
 
 
 def _listed(parts: Iterable[sql.Composable]) -> sql.Composed:

@@ -30,7 +30,11 @@ from syncengine.connectors.postgres.held import PostgresHeldRecord, lock_record
 from syncengine.connectors.postgres.names import MARK_PREFIX, row_name
 from syncengine.connectors.postgres.ordering import group_operations
 from syncengine.connectors.postgres.pipeline import Pipeline, Prepared
-from syncengine.connectors.postgres.statements import COLUMN_TYPES, LegStatements
+from syncengine.connectors.postgres.statements import (
+    COLUMN_TYPES,
+    LegStatements,
+    places,
+)
 from syncengine.errors import EngineError, OutageError, SetupError, TransientError
 from syncengine.mapping.compiled import CompiledLeg, Row
 
@@ -235,7 +239,7 @@ class PostgresWriter:
 
     def _compose(self, leg: CompiledLeg) -> LegStatements:
         wanted = {
-            (slot.lookup.table, slot.lookup.key) for slot in leg.slots if slot.lookup
+            place for slot in leg.slots if slot.lookup for place in places(slot.lookup)
         }
         casts: dict[tuple[str, str], str] = {}
         if wanted:
