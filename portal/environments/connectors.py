@@ -19,7 +19,9 @@ def company_rule(environment: Environment) -> CompanyRule | None:
         lookup_table=environment.company_lookup_table or None,
         lookup_column=environment.company_lookup_column or None,
         also=tuple(
-            name for part in environment.company_also.split(",") if (name := part.strip())
+            name
+            for part in environment.company_also.split(",")
+            if (name := part.strip())
         ),
     )
 

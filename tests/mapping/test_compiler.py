@@ -467,3 +467,140 @@ def test_a_lookup_may_be_declared_where_the_database_has_none() -> None:
         "msdyn_customergroupid",
     )
     assert lookup.paths == ("grouping.msdyn_groupid",)
+
+
+def _with_models(*, unique: tuple[tuple[str, ...], ...]) -> EnvironmentSchema:
+    """Accounts that refer to models, which belong to makers."""
+    makers = table("makers", {"makerid": UUID, "code": text(10)}, primary=("makerid",))
+    models = table(
+        "models",
+        {"modelid": UUID, "maker": UUID, "number": text(10)},
+        primary=("modelid",),
+        unique=unique,
+        references={"maker": ("makers", "makerid")},
+    )
+    accounts = table(
+        "accounts",
+        {
+            "accountid": UUID,
+            "msdyn_company": UUID,
+            "accountnumber": text(20),
+            "model": UUID,
+        },
+        primary=("accountid",),
+        has_default=("accountid",),
+        unique=(("msdyn_company", "accountnumber"),),
+        references={
+            "model": ("models", "modelid"),
+            "msdyn_company": ("cdm_companies", "cdm_companyid"),
+        },
+    )
+    return environment(
+        "crm",
+        DATAVERSE.company,
+        accounts,
+        models,
+        makers,
+        DATAVERSE.tables["cdm_companies"],
+    )
+
+
+def test_several_lines_fill_one_reference_with_a_composite_key() -> None:
+    dataverse = _with_models(unique=(("maker", "number"),))
+    table_map = accounts_map(
+        line("organizationname", "=", "model.number"),
+        line("customergroupid", "=", "model.maker.code"),
+    )
+    leg = compile_leg(table_map, FORWARD, FINOPS, dataverse, LINKED)
+    slot = leg.slots[-1]
+    assert slot.lookup is not None
+    assert slot.lookup.paths == ("model.number", "model.maker.code")
+    assert slot.sources == ("organizationname", "customergroupid")
+    back = compile_leg(table_map, BACKWARD, dataverse, FINOPS, LINKED)
+    assert {lookup.path for lookup in back.source_lookups} == {
+        "msdyn_company.cdm_companycode",
+        "model.number",
+        "model.maker.code",
+    }
+
+
+def test_a_part_of_a_wider_natural_key_is_not_enough() -> None:
+    dataverse = _with_models(unique=(("maker", "number"),))
+    table_map = accounts_map(line("organizationname", "=", "model.number"))
+    assert compiled_codes(table_map, dataverse=dataverse) == ["DIPV1027"]
+    keyed = replace(
+        table_map,
+        key=(*table_map.key, KeyPair("organizationname", "model.number")),
+    )
+    assert compiled_codes(keyed, dataverse=dataverse) == ["DIPV1015"]
+
+
+def test_a_lookup_without_any_unique_key_is_only_warned_of() -> None:
+    dataverse = _with_models(unique=())
+    table_map = accounts_map(line("organizationname", "=", "model.number"))
+    assert compiled_codes(table_map, dataverse=dataverse) == []
+    found = validate(table_map, FINOPS, dataverse, LINKED)
+    assert "VMAP101" in {finding.code for finding in found}
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("model.nobody.code", "DIPV1027"),
+        ("model.number.code", "DIPV1027"),
+        ("model.Account(number)", "DIPV1027"),
+        ("model.Nothing(number)", "DIPV1027"),
+        ("model.Account(number", "DIPV1025"),
+        ("model..number", "DIPV1025"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_a_finding(path: str, code: str) -> None:
+    dataverse = _with_models(unique=(("maker", "number"),))
+    table_map = accounts_map(line("organizationname", ">", path))
+    assert compiled_codes(table_map, dataverse=dataverse) == [code]
+
+
+def test_a_company_that_is_mapped_as_a_key_makes_it_an_ordinary_reference() -> None:
+    """As the ready-made map of ledgers does: one ledger for each legal entity."""
+    erp = table(
+        "ledgers",
+        {"legalentityid": text(4), "name": text(20)},
+        primary=("legalentityid",),
+    )
+    crm = table(
+        "msdyn_ledgers",
+        {"id": UUID, "msdyn_company": UUID, "msdyn_name": text(20)},
+        primary=("id",),
+        has_default=("id",),
+        unique=(("msdyn_company",),),
+        references={"msdyn_company": ("cdm_companies", "cdm_companyid")},
+    )
+    companies = DATAVERSE.tables["cdm_companies"]
+    dataverse = environment("crm", DATAVERSE.company, crm, companies)
+    finops = environment("erp", FINOPS.company, erp)
+    pair = KeyPair("legalentityid", "msdyn_company.cdm_companycode")
+    table_map = TableMap(
+        "ledgers",
+        "ledgers",
+        "msdyn_ledgers",
+        (line(pair.finops, ">", pair.dataverse), line("name", ">", "msdyn_name")),
+        (pair,),
+    )
+    leg = compile_leg(table_map, FORWARD, finops, dataverse, LINKED)
+    assert leg.company is None
+    assert leg.companies == {}
+    assert leg.slots[leg.key[0]].path == "msdyn_company.cdm_companycode"
+
+
+def test_another_column_may_hold_the_company_in_some_tables() -> None:
+    rule = replace(DATAVERSE.company, also=("msdyn_companyid",))
+    groups = table(
+        "groups",
+        {"id": UUID, "msdyn_companyid": UUID, "code": text(10)},
+        primary=("id",),
+    )
+    dataverse = environment("crm", rule, groups)
+    found = dataverse.company_of(groups)
+    assert found is not None
+    assert found.path == "msdyn_companyid.cdm_companycode"
+    assert DATAVERSE.company_of(groups) is None
