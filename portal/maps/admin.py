@@ -11,10 +11,15 @@ from unfold.enums import ActionVariant
 from portal.administration import ReadOnlyAdmin, ReadOnlyInline
 from portal.maps.models import (
     ColumnMap,
+    DecisionRule,
+    DecisionSource,
+    DecisionValue,
     KeyPair,
     Leg,
     LookupDeclaration,
     MapVersion,
+    SharedValueMap,
+    SharedValuePair,
     TableMap,
     ValueMap,
 )
@@ -104,10 +109,53 @@ class ValueMapInline(ReadOnlyInline):
     model = ValueMap
 
 
+class DecisionSourceInline(ReadOnlyInline):
+    """The source columns of the decision table."""
+
+    model = DecisionSource
+
+
+class DecisionRuleInline(ReadOnlyInline):
+    """The rules of the decision table."""
+
+    model = DecisionRule
+    show_change_link = True
+
+
 @admin.register(ColumnMap)
 class ColumnMapAdmin(ReadOnlyAdmin):
-    """One line with its value map."""
+    """One line with its value map and its decision table."""
 
     list_display = ("version", "position", "finops", "type", "dataverse", "default")
     list_select_related = ("version",)
-    inlines = (ValueMapInline,)
+    inlines = (ValueMapInline, DecisionSourceInline, DecisionRuleInline)
+
+
+class DecisionValueInline(ReadOnlyInline):
+    """What the rule asks of the columns."""
+
+    model = DecisionValue
+
+
+@admin.register(DecisionRule)
+class DecisionRuleAdmin(ReadOnlyAdmin):
+    """One rule with the values it asks for."""
+
+    list_display = ("column_map", "position", "result", "guarded")
+    list_select_related = ("column_map",)
+    inlines = (DecisionValueInline,)
+
+
+class SharedValuePairInline(ReadOnlyInline):
+    """Its pairs."""
+
+    model = SharedValuePair
+
+
+@admin.register(SharedValueMap)
+class SharedValueMapAdmin(ReadOnlyAdmin):
+    """Shared value maps, for reading; their page changes them."""
+
+    list_display = ("name", "changed_at")
+    search_fields = ("name",)
+    inlines = (SharedValuePairInline,)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 
 from django.db.models import Model, prefetch_related_objects
 
 from portal.maps import models
+from syncengine.mapping.decisions import DecisionRule, DecisionTable
 from syncengine.mapping.model import (
     ColumnMap,
     ColumnMapType,
@@ -19,33 +21,25 @@ from syncengine.mapping.model import (
     TableMap,
 )
 
-WITH_LINES = ("columns__values", "key_pairs", "lookups")
+WITH_LINES = (
+    "columns__values",
+    "columns__decision_sources",
+    "columns__decision_rules__values",
+    "key_pairs",
+    "lookups",
+)
 """What to prefetch on a version that is to be converted."""
 
 
 def to_engine(version: models.MapVersion) -> TableMap:
-    """The version as the engine takes it: four queries, none when `WITH_LINES` was
-    prefetched on it."""
+    """The version as the engine takes it: a few queries, whatever its size, none
+    when `WITH_LINES` was prefetched on it."""
     prefetch_related_objects([version], *WITH_LINES)
     return TableMap(
         name=version.table_map.name,
         finops_table=version.finops_table,
         dataverse_table=version.dataverse_table,
-        columns=tuple(
-            ColumnMap(
-                finops=column.finops or None,
-                dataverse=column.dataverse or None,
-                type=ColumnMapType(column.type),
-                default=column.default,
-                values=tuple(
-                    (pair.finops_value, pair.dataverse_value)
-                    for pair in column.values.all()
-                )
-                if column.has_values
-                else None,
-            )
-            for column in version.columns.all()
-        ),
+        columns=tuple(_line(column) for column in version.columns.all()),
         key=tuple(
             KeyPair(finops=pair.finops, dataverse=pair.dataverse)
             for pair in version.key_pairs.all()
@@ -69,6 +63,46 @@ def to_engine(version: models.MapVersion) -> TableMap:
     )
 
 
+def _line(column: models.ColumnMap) -> ColumnMap:
+    return ColumnMap(
+        finops=column.finops or None,
+        dataverse=column.dataverse or None,
+        type=ColumnMapType(column.type),
+        default=column.default,
+        values=tuple(
+            (pair.finops_value, pair.dataverse_value) for pair in column.values.all()
+        )
+        if column.has_values
+        else None,
+        value_map=column.value_map or None,
+        sticky=column.sticky,
+        decision=_decision(column),
+        expression=column.expression or None,
+    )
+
+
+def _decision(column: models.ColumnMap) -> DecisionTable | None:
+    sources = tuple(source.path for source in column.decision_sources.all())
+    if not sources:
+        return None
+    rules = []
+    for rule in column.decision_rules.all():
+        asked: dict[int, list[str]] = {}
+        for value in rule.values.all():
+            asked.setdefault(value.source, []).append(value.value)
+        rules.append(
+            DecisionRule(
+                tuple(
+                    tuple(asked.get(number, ()))
+                    for number in range(1, len(sources) + 1)
+                ),
+                rule.result,
+                tuple(asked.get(0, ())) if rule.guarded else None,
+            )
+        )
+    return DecisionTable(sources, tuple(rules))
+
+
 def unstorable(definition: TableMap) -> list[str]:
     """Why the rows of a version cannot hold `definition`: a sentence each."""
     texts: list[tuple[str, str | None, type[Model], str]] = [
@@ -83,6 +117,10 @@ def unstorable(definition: TableMap) -> list[str]:
         for column in definition.columns:
             end = (f"{side} column", column.on(side), models.ColumnMap, side.value)
             texts.append(end)
+    for column in definition.columns:
+        texts.append(("value map", column.value_map, models.ColumnMap, "value_map"))
+        for path in column.decision.sources if column.decision else ():
+            texts.append(("source column", path, models.DecisionSource, "path"))
     for lookup in definition.lookups:
         for field in ("column", "table", "reference"):
             value = getattr(lookup, field)
@@ -95,12 +133,21 @@ def unstorable(definition: TableMap) -> list[str]:
                 f"The {what} {value[:40]}... has {len(value)} characters, "
                 f"{limit} at most are possible."
             )
+    tables = [line.decision for line in definition.columns if line.decision]
+    if not all(table.sources for table in tables):
+        reasons.append("A decision table names no source column.")
+    if any(
+        len(rule.when) != len(table.sources) for table in tables for rule in table.rules
+    ):
+        reasons.append("A rule has not one condition for each source column.")
     declared = [(each.side, each.column, each.table) for each in definition.lookups]
     if len(set(declared)) < len(declared):
         reasons.append("A column's lookup of a table is declared twice.")
     free = [definition.finops_filter, definition.dataverse_filter]
     for column in definition.columns:
         free += [column.default or "", *chain.from_iterable(column.values or ())]
+        free += [column.expression or ""]
+        free += column.decision.texts() if column.decision else []
     if any("\0" in (text or "") for text in [*free, *(entry[1] for entry in texts)]):
         reasons.append("A text holds a NUL character, which no database keeps.")
     return reasons
@@ -124,25 +171,7 @@ def from_engine(
         on_filter_exit=definition.on_filter_exit.value,
         created_by_id=user_id,
     )
-    columns = models.ColumnMap.objects.bulk_create(
-        models.ColumnMap(
-            version=version,
-            position=position,
-            finops=column.finops or "",
-            dataverse=column.dataverse or "",
-            type=column.type.value,
-            default=column.default,
-            has_values=column.values is not None,
-        )
-        for position, column in enumerate(definition.columns, 1)
-    )
-    models.ValueMap.objects.bulk_create(
-        models.ValueMap(
-            column_map=row, position=position, finops_value=left, dataverse_value=right
-        )
-        for row, column in zip(columns, definition.columns, strict=True)
-        for position, (left, right) in enumerate(column.values or (), 1)
-    )
+    _write_lines(version, definition.columns)
     models.KeyPair.objects.bulk_create(
         models.KeyPair(
             version=version,
@@ -163,3 +192,62 @@ def from_engine(
         for lookup in definition.lookups
     )
     return version
+
+
+def _write_lines(version: models.MapVersion, lines: Sequence[ColumnMap]) -> None:
+    columns = models.ColumnMap.objects.bulk_create(
+        models.ColumnMap(
+            version=version,
+            position=position,
+            finops=column.finops or "",
+            dataverse=column.dataverse or "",
+            type=column.type.value,
+            default=column.default,
+            has_values=column.values is not None,
+            value_map=column.value_map or "",
+            sticky=column.sticky,
+            expression=column.expression or "",
+        )
+        for position, column in enumerate(lines, 1)
+    )
+    models.ValueMap.objects.bulk_create(
+        models.ValueMap(
+            column_map=row, position=position, finops_value=left, dataverse_value=right
+        )
+        for row, column in zip(columns, lines, strict=True)
+        for position, (left, right) in enumerate(column.values or (), 1)
+    )
+    _write_decisions(
+        [
+            (row, column.decision)
+            for row, column in zip(columns, lines, strict=True)
+            if column.decision is not None
+        ]
+    )
+
+
+def _write_decisions(tables: Sequence[tuple[models.ColumnMap, DecisionTable]]) -> None:
+    if not tables:
+        return
+    models.DecisionSource.objects.bulk_create(
+        models.DecisionSource(column_map=row, position=position, path=path)
+        for row, table in tables
+        for position, path in enumerate(table.sources, 1)
+    )
+    rules = [rule for _, table in tables for rule in table.rules]
+    rows = models.DecisionRule.objects.bulk_create(
+        models.DecisionRule(
+            column_map=row,
+            position=position,
+            result=rule.then,
+            guarded=rule.present is not None,
+        )
+        for row, table in tables
+        for position, rule in enumerate(table.rules, 1)
+    )
+    models.DecisionValue.objects.bulk_create(
+        models.DecisionValue(rule=row, source=source, position=position, value=value)
+        for row, rule in zip(rows, rules, strict=True)
+        for source, values in enumerate((rule.present or (), *rule.when))
+        for position, value in enumerate(values, 1)
+    )

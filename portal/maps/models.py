@@ -196,6 +196,17 @@ class ColumnMap(models.Model):
     has_values = models.BooleanField(
         default=False, help_text="A value map belongs to this column."
     )
+    value_map = models.CharField(
+        max_length=100,
+        blank=True,
+        help_text="The shared value map that the pairs were taken from.",
+    )
+    sticky = models.BooleanField(
+        default=False, help_text="A true is never overwritten by false."
+    )
+    expression = models.TextField(
+        blank=True, help_text="Makes the value from columns of the source."
+    )
 
     class Meta:
         ordering = ["version", "position"]
@@ -229,6 +240,111 @@ class ValueMap(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["column_map", "position"], name="value_map_position_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.finops_value}: {self.dataverse_value}"
+
+
+class DecisionSource(models.Model):
+    """A source column of a line's decision table; a line with any has a table."""
+
+    column_map = models.ForeignKey(
+        ColumnMap, on_delete=models.CASCADE, related_name="decision_sources"
+    )
+    position = models.PositiveSmallIntegerField()
+    path = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["column_map", "position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["column_map", "position"], name="decision_source_position_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class DecisionRule(models.Model):
+    """One rule of a line's decision table. A guarded one is written over the values
+    of the target that it lists only."""
+
+    column_map = models.ForeignKey(
+        ColumnMap, on_delete=models.CASCADE, related_name="decision_rules"
+    )
+    position = models.PositiveIntegerField()
+    result = models.TextField(blank=True)
+    guarded = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["column_map", "position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["column_map", "position"], name="decision_rule_position_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.result
+
+
+class DecisionValue(models.Model):
+    """A value that a rule asks of a source column, by the source's position; with
+    position 0 one of the target. A source of which none is asked may have any."""
+
+    rule = models.ForeignKey(
+        DecisionRule, on_delete=models.CASCADE, related_name="values"
+    )
+    source = models.PositiveSmallIntegerField()
+    position = models.PositiveIntegerField()
+    value = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["rule", "source", "position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["rule", "source", "position"],
+                name="decision_value_position_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class SharedValueMap(models.Model):
+    """Pairs of values under a name, for the columns of any map. What a version took
+    from it stays with the version."""
+
+    name = models.CharField(max_length=100, unique=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = "value map"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SharedValuePair(models.Model):
+    """One pair of a shared value map."""
+
+    value_map = models.ForeignKey(
+        SharedValueMap, on_delete=models.CASCADE, related_name="pairs"
+    )
+    position = models.PositiveIntegerField()
+    finops_value = models.TextField(blank=True)
+    dataverse_value = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["value_map", "position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["value_map", "position"], name="shared_pair_position_once"
             )
         ]
 

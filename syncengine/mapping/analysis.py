@@ -163,6 +163,14 @@ def _lines(
 
 def _line(result: Analysis, column_map: ColumnMap) -> Line | None:
     direction, problems = result.direction, result.problems
+    if column_map.computed or column_map.sticky:
+        problems.add(
+            "VMAP120",
+            "Decision tables, expressions and sticky flags cannot be run yet.",
+            place=column_map.on(direction.target) or result.table_map.name,
+            cure="Remove the line.",
+        )
+        return None
     source_path = column_map.on(direction.source)
     target_path = column_map.on(direction.target)
     if target_path is None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from syncengine.mapping.file_columns import column_content, pairs_content, read_column
 from syncengine.mapping.model import (
     ColumnMap,
     ColumnMapType,
@@ -25,6 +26,7 @@ from syncengine.mapping.model import (
     OnFilterExit,
     Side,
     TableMap,
+    ValueMap,
 )
 from syncengine.mapping.nodes import FileError, FileProblem, NodeReader
 from syncengine.mapping.schema import CompanyRule
@@ -42,7 +44,6 @@ __all__ = [
 
 _VERSION = re.compile(r"\d{1,9}(?:\.\d{1,9}){3}", re.ASCII)
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_]\w*)\})?", re.ASCII)
-_NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -82,19 +83,27 @@ class Document:
     environments: tuple[EnvironmentFile, ...] = ()
     connection_sets: tuple[ConnectionSetFile, ...] = ()
     maps: tuple[MapFile, ...] = ()
+    value_maps: tuple[ValueMap, ...] = ()
 
 
 def parse_document(text: str, variables: Mapping[str, str] | None = None) -> Document:
     """Read a configuration file; FileError lists everything wrong with it.
 
     `${NAME}` in a dsn is replaced by `variables[NAME]`; `$${` stands for `${`. A key
-    pair of which no column is mapped gets a line of its own, first in the map.
+    pair of which no column is mapped gets a line of its own, first in the map. A line
+    with `value_map` and no values takes those of the file's value map of that name;
+    where the file has none, the line stays without.
     """
     reader = NodeReader(text)
     root = reader.compose()
     fields = reader.mapping(
-        root, "", optional=("environments", "connection_sets", "maps")
+        root, "", optional=("environments", "connection_sets", "value_maps", "maps")
     )
+    value_maps = tuple(
+        _value_map(reader, node, place)
+        for node, place in reader.items(fields, "value_maps", "")
+    )
+    shared = {entry.name: entry.values for entry in value_maps}
     document = Document(
         tuple(
             _environment(reader, node, place, variables or {})
@@ -105,9 +114,10 @@ def parse_document(text: str, variables: Mapping[str, str] | None = None) -> Doc
             for node, place in reader.items(fields, "connection_sets", "")
         ),
         tuple(
-            _map(reader, node, place)
+            _map(reader, node, place, shared)
             for node, place in reader.items(fields, "maps", "")
         ),
+        value_maps,
     )
     _check_names(reader, document)
     reader.finish()
@@ -211,7 +221,19 @@ def _connection_set(
     )
 
 
-def _map(reader: NodeReader, node: yaml.Node, place: str) -> MapFile:
+def _value_map(reader: NodeReader, node: yaml.Node, place: str) -> ValueMap:
+    fields = reader.mapping(node, place, required=("name", "values"))
+    return ValueMap(
+        reader.text(fields, "name", place), reader.pairs(fields, "values", place) or ()
+    )
+
+
+def _map(
+    reader: NodeReader,
+    node: yaml.Node,
+    place: str,
+    shared: Mapping[str, tuple[tuple[str, str], ...]],
+) -> MapFile:
     fields = reader.mapping(
         node,
         place,
@@ -240,7 +262,7 @@ def _map(reader: NodeReader, node: yaml.Node, place: str) -> MapFile:
         for entry, at in reader.items(fields, "key", place)
     ]
     columns = [
-        _column(reader, entry, at)
+        read_column(reader, entry, at, shared)
         for entry, at in reader.items(fields, "columns", place)
     ]
     table_map = TableMap(
@@ -287,7 +309,7 @@ def _key_lines(
         direction
         for column_map in columns
         for direction in Direction
-        if column_map.type.flows(direction) and column_map.on(direction.source)
+        if column_map.has_source(direction)
     }
     type_ = ColumnMapType.BOTH
     if ways == {Direction.FINOPS_TO_DATAVERSE}:
@@ -299,34 +321,6 @@ def _key_lines(
         for pair in dict.fromkeys(keys)
         if not any((side, pair.on(side).casefold()) in mapped for side in Side)
     ]
-
-
-def _column(reader: NodeReader, node: yaml.Node, place: str) -> ColumnMap:
-    fields = reader.mapping(
-        node,
-        place,
-        required=("finops", "type", "dataverse"),
-        optional=("default", "values"),
-    )
-    sides = [
-        None if path == _NONE else path
-        for path in (
-            reader.text(fields, "finops", place),
-            reader.text(fields, "dataverse", place),
-        )
-    ]
-    if sides == [None, None]:
-        reader.problem(place, "A line needs a column on one side at least.", node)
-    default = None
-    if "default" in fields:
-        default = reader.scalar(fields["default"], f"{place}.default")
-    return ColumnMap(
-        finops=sides[0],
-        dataverse=sides[1],
-        type=reader.choice(fields, "type", place, ColumnMapType, ColumnMapType.BOTH),
-        default=default,
-        values=reader.pairs(fields, "values", place),
-    )
 
 
 def _lookup(reader: NodeReader, node: yaml.Node, place: str) -> LookupDeclaration:
@@ -346,6 +340,7 @@ def _check_names(reader: NodeReader, document: Document) -> None:
     for what, names in (
         ("environments", [(entry.name,) for entry in document.environments]),
         ("connection_sets", [(entry.name,) for entry in document.connection_sets]),
+        ("value_maps", [(entry.name,) for entry in document.value_maps]),
         (
             "maps",
             [(entry.table_map.name, entry.connection_set) for entry in document.maps],
@@ -390,6 +385,7 @@ def dump_document(
     that no secret leaves.
     """
     variables = dsn_variables or {}
+    shared = {entry.name: entry.values for entry in document.value_maps}
     content: dict[str, Any] = {
         "environments": [
             _environment_content(entry, variables.get(entry.name))
@@ -407,7 +403,11 @@ def dump_document(
             }
             for link in document.connection_sets
         ],
-        "maps": [_map_content(entry) for entry in document.maps],
+        "value_maps": [
+            {"name": entry.name, "values": pairs_content(entry.values)}
+            for entry in document.value_maps
+        ],
+        "maps": [_map_content(entry, shared) for entry in document.maps],
     }
     return yaml.dump(
         {name: entries for name, entries in content.items() if entries},
@@ -440,7 +440,9 @@ def _environment_content(
     return content
 
 
-def _map_content(entry: MapFile) -> dict[str, Any]:
+def _map_content(
+    entry: MapFile, shared: Mapping[str, tuple[tuple[str, str], ...]]
+) -> dict[str, Any]:
     table_map = entry.table_map
     content: dict[str, Any] = {
         "name": table_map.name,
@@ -464,26 +466,11 @@ def _map_content(entry: MapFile) -> dict[str, Any]:
             }
             for lookup in table_map.lookups
         ],
-        "columns": [_column_content(column_map) for column_map in table_map.columns],
+        "columns": [
+            column_content(column_map, shared) for column_map in table_map.columns
+        ],
     }
     silent = {"publisher", "filter", "reversed_filter", "lookups"}
     return {
         name: value for name, value in content.items() if value or name not in silent
     }
-
-
-def _column_content(column_map: ColumnMap) -> dict[str, Any]:
-    content: dict[str, Any] = {
-        "finops": column_map.finops or _NONE,
-        "type": str(column_map.type),
-        "dataverse": column_map.dataverse or _NONE,
-    }
-    if column_map.default is not None:
-        content["default"] = column_map.default
-    if column_map.values is not None:
-        pairs = dict(column_map.values)
-        unique = len(pairs) == len(column_map.values)
-        content["values"] = (
-            pairs if unique else [list(pair) for pair in column_map.values]
-        )
-    return content

@@ -171,6 +171,13 @@ class Members:
             found = found or self._reader.text(self.take(name), self.at(name))
         return found
 
+    def flag(self, name: str) -> bool:
+        """A member that is true or false; false when absent."""
+        value = self.take(name)
+        if value is not None and not isinstance(value, bool):
+            self._reader.problem(self.at(name), "true or false is expected here.")
+        return value is True
+
     def object(self, name: str) -> Members:
         """The members of a member that is an object; none when absent."""
         value = self.take(name)

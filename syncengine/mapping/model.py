@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from syncengine.mapping.decisions import DecisionTable
+
 
 class Side(StrEnum):
     """The two sides of a connection set."""
@@ -94,19 +96,46 @@ class OnFilterExit(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ColumnMap:
     """One line of a map. None on a side is the file's `none`: a constant default is
-    written to the other side. `default` and `values` are text as an administrator
-    writes it (`True`, `3`, `Organization`); the compiler converts to the column's
-    type. `values` are (finops, dataverse) pairs in declared order."""
+    written to the other side, or what a `decision` or an `expression` makes of columns
+    of that side. `default` and `values` are text as an administrator writes it
+    (`True`, `3`, `Organization`); the compiler converts to the column's type. `values`
+    are (finops, dataverse) pairs in declared order; with `value_map` they were taken
+    from the shared value map of that name. A `sticky` flag is never turned back: a
+    true that is there is not overwritten by false."""
 
     finops: str | None
     dataverse: str | None
     type: ColumnMapType
     default: str | None = None
     values: tuple[tuple[str, str], ...] | None = None
+    value_map: str | None = None
+    sticky: bool = False
+    decision: DecisionTable | None = None
+    expression: str | None = None
+
+    @property
+    def computed(self) -> bool:
+        """True when the value is made from columns that the line's rule names."""
+        return self.decision is not None or self.expression is not None
+
+    def has_source(self, direction: Direction) -> bool:
+        """True when the line carries values of the source in `direction`; a constant
+        does not."""
+        return self.type.flows(direction) and (
+            self.computed or self.on(direction.source) is not None
+        )
 
     def on(self, side: Side) -> str | None:
         """The column path on `side`."""
         return self.finops if side is Side.FINOPS else self.dataverse
+
+
+@dataclass(frozen=True, slots=True)
+class ValueMap:
+    """Pairs of values under a name, shared by columns of several maps."""
+
+    name: str
+    values: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +191,7 @@ class TableMap:
 
     def flows(self, direction: Direction) -> bool:
         """True when at least one column that has a source flows in `direction`."""
-        return any(
-            column.type.flows(direction) and column.on(direction.source) is not None
-            for column in self.columns
-        )
+        return any(column.has_source(direction) for column in self.columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,13 @@ class NodeReader:
             return _BOOLEANS[value.casefold()]
         return value
 
+    def required_scalar(self, node: yaml.Node, place: str) -> str:
+        """A single value as text; it may be empty text, but not null."""
+        value = self.scalar(node, place)
+        if value is None and isinstance(node, yaml.ScalarNode):
+            self.problem(place, "A value is expected; blank stands for none.", node)
+        return value or ""
+
     def text(
         self,
         fields: Mapping[str, yaml.Node],
@@ -154,6 +161,25 @@ class NodeReader:
         if not value and default is None:
             self.problem(at, "A value is expected here.", node)
         return value
+
+    def flag(self, fields: Mapping[str, yaml.Node], name: str, place: str) -> bool:
+        """A field that is true or false; false when absent."""
+        node = fields.get(name)
+        if node is None:
+            return False
+        value = node.value.casefold() if isinstance(node, yaml.ScalarNode) else ""
+        if value not in _BOOLEANS:
+            self.problem(f"{place}.{name}", "true or false is expected here.", node)
+        return bool(value == "true")
+
+    def texts(
+        self, fields: Mapping[str, yaml.Node], name: str, place: str
+    ) -> tuple[str, ...]:
+        """A list of single values, none of them null."""
+        return tuple(
+            self.required_scalar(node, at)
+            for node, at in self.items(fields, name, place)
+        )
 
     def choice(
         self,

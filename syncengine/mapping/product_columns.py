@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from syncengine.mapping.decisions import ALWAYS, ANY, DecisionRule, DecisionTable
 from syncengine.mapping.json_nodes import JsonReader, Members
 from syncengine.mapping.model import ColumnMap, ColumnMapType
 from syncengine.mapping.product_writing import (
@@ -48,11 +49,25 @@ def _line(reader: JsonReader, value: Any, place: str) -> ColumnMap | None:
     members.leave(_NO_PLACE)
     kind = _own_type(reader, ours, code) or TYPES[code, transforms.any]
     values = _own_values(reader, ours, transforms.values)
+    decision = (
+        _decision(reader, ours.object("decision")) if "decision" in ours else None
+    )
+    rules = (ours.text("valueMap"), ours.flag("sticky"), ours.text("expression"))
     ours.leave(_NO_PLACE)
     if transforms.unknown:
         reader.leftover(place, value, _LINE_OUT)
         return None
-    return ColumnMap(ends[0], ends[1], kind, transforms.default, values)
+    return ColumnMap(
+        ends[0],
+        ends[1],
+        kind,
+        transforms.default,
+        values,
+        value_map=rules[0] or None,
+        sticky=rules[1],
+        decision=decision,
+        expression=rules[2] or None,
+    )
 
 
 def _end(path: str) -> str | None:
@@ -141,6 +156,32 @@ def _own_values(
             ours.at("values"), "These pairs do not agree with the line's valueMap."
         )
     return full
+
+
+def _decision(reader: JsonReader, members: Members) -> DecisionTable:
+    sources = tuple(reader.text(*entry) for entry in members.items("sources"))
+    rules = []
+    for value, place in members.items("rules"):
+        rule = reader.object(value, place)
+        when = tuple(_condition(reader, entry, at) for entry, at in rule.items("when"))
+        if len(when) != len(sources):
+            reader.problem(
+                rule.at("when"), f"{len(sources)} conditions are expected here."
+            )
+        present = None
+        if "present" in rule:
+            present = tuple(reader.text(*entry) for entry in rule.items("present"))
+        rules.append(DecisionRule(when, rule.text("then"), present))
+        rule.leave(_NO_PLACE)
+    members.leave(_NO_PLACE)
+    return DecisionTable(sources, tuple(rules))
+
+
+def _condition(reader: JsonReader, value: Any, place: str) -> tuple[str, ...]:
+    if isinstance(value, list):
+        return tuple(reader.text(*entry) for entry in reader.items(value, place))
+    text = reader.text(value, place)
+    return ALWAYS if text == ANY else (text,)
 
 
 def read_pair(reader: JsonReader, value: Any, place: str) -> tuple[str, str]:

@@ -99,6 +99,14 @@ def _field(line: ColumnMap) -> dict[str, Any]:
             ours["values"] = [list(pair) for pair in line.values]
     if line.default is not None:
         transforms.append({"transformType": DEFAULT, "defaultValue": line.default})
+    if line.value_map is not None:
+        ours["valueMap"] = line.value_map
+    if line.sticky:
+        ours["sticky"] = True
+    if line.decision is not None:
+        ours["decision"] = line.decision.content()
+    if line.expression is not None:
+        ours["expression"] = line.expression
     code = direction_code(line.type)
     if TYPES[code, bool(transforms)] != line.type:
         ours["type"] = line.type.value
@@ -134,6 +142,10 @@ def beyond_product(table_map: TableMap) -> tuple[Leftover, ...]:
         for name, reason in (
             ("values", "There a value comes once in a value map; the first is kept."),
             ("type", "There a column is transformed when it has a transform."),
+            ("valueMap", "There value maps have no names; its pairs are carried."),
+            ("sticky", "There a true is overwritten by false like any value."),
+            ("decision", "The original product has no decision tables."),
+            ("expression", "The original product has no expressions."),
         ):
             if value := field.get(OURS, {}).get(name):
                 place = f"legs[0].fieldMappings[{i}].{OURS}.{name}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from syncengine.mapping.decisions import ALWAYS, DecisionRule, DecisionTable
 from syncengine.mapping.files import (
     ConnectionSetFile,
     Document,
@@ -28,6 +30,7 @@ from syncengine.mapping.model import (
     OnFilterExit,
     Side,
     TableMap,
+    ValueMap,
 )
 from syncengine.mapping.schema import CompanyRule
 from tests.mapping.sample import CUSTOMERS_MAP, line
@@ -243,6 +246,29 @@ def test_variables_stand_for_secrets_in_a_dsn_only() -> None:
             one_map(columns="[{finops: a, type: '>>', dataverse: b, default: [1]}]"),
             ["6 maps[0].columns[0].default"],
         ),
+        (one_map(columns="[{LINE, sticky: often}]"), ["6 maps[0].columns[0].sticky"]),
+        (
+            one_map(columns="[{LINE, decision: {sources: [], rules: []}}]"),
+            ["6 maps[0].columns[0].decision.sources"],
+        ),
+        (
+            one_map(
+                columns="[{LINE, decision: {sources: [a, b], rules: "
+                "[{when: [x], then: 1}, {when: [x, []], then: ~}, {when: [~, x]}]}}]"
+            ),
+            [
+                "6 maps[0].columns[0].decision.rules[1].then",
+                "6 maps[0].columns[0].decision.rules[1].when[1]",
+                "6 maps[0].columns[0].decision.rules[2].then",
+                "6 maps[0].columns[0].decision.rules[2].when[0]",
+                "6 maps[0].columns[0].decision.rules[0].when",
+            ],
+        ),
+        ("value_maps: [{name: YN}]", ["1 value_maps[0].values"]),
+        (
+            "value_maps: [{name: a, values: {}}, {name: a, values: {}}]",
+            ["None value_maps[1].name"],
+        ),
         (
             one_map().replace("  finops: a\n", "").replace("name: m", "name:"),
             ["2 maps[0].finops", "2 maps[0].name"],
@@ -254,9 +280,41 @@ def test_variables_stand_for_secrets_in_a_dsn_only() -> None:
     ],
 )
 def test_a_mistake_is_found_at_its_place(text: str, expected: list[str] | None) -> None:
-    found = problems(text)
+    found = problems(text.replace("LINE", "finops: none, type: '>>', dataverse: b"))
     if expected is not None:
         assert found == expected
+
+
+def test_a_decision_table_is_read() -> None:
+    found = column(
+        "finops: none, type: '>>', dataverse: b, default: Open, decision: {sources: "
+        "[status, number], rules: [{when: [Open, '*'], then: 1, present: [Draft, "
+        "blank]}, {when: [[Closed, blank], ['*']], then: blank}]}".join("{}")
+    )
+    assert found.computed
+    assert found.default == "Open"
+    assert found.decision == DecisionTable(
+        ("status", "number"),
+        (
+            DecisionRule((("Open",), ALWAYS), "1", ("Draft", "blank")),
+            DecisionRule((("Closed", "blank"), ("*",)), "blank"),
+        ),
+    )
+
+
+def test_a_line_takes_the_pairs_of_the_value_map_it_names() -> None:
+    line = "{finops: a, type: '><', dataverse: b, value_map: YN}"
+    text = one_map(columns=f"[{line}]")
+    shared = "value_maps: [{name: YN, values: {no: false, yes: true}}]\n"
+    pairs = (("no", "False"), ("yes", "True"))
+    named = read(shared + text)
+    assert named.value_maps == (ValueMap("YN", pairs),)
+    assert named.maps[0].table_map.columns[0].values == pairs
+    assert "value_map: YN, sticky" not in dump_document(named)
+    assert dump_document(named).count("yes") == 1
+    assert read(text).maps[0].table_map.columns[0].values is None
+    own = text.replace("value_map: YN", "value_map: YN, values: {n: f}")
+    assert read(shared + own).maps[0].table_map.columns[0].values == (("n", "f"),)
 
 
 def test_all_mistakes_are_listed_at_once() -> None:
@@ -298,6 +356,18 @@ TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 NAME = TEXT.filter(bool)
 PATH = NAME.filter(lambda path: path != "none")
 PAIRS = st.none() | st.lists(st.tuples(TEXT, TEXT), max_size=4).map(tuple)
+CONDITION = st.lists(TEXT, max_size=2).map(tuple)
+
+
+@st.composite
+def decisions(draw: st.DrawFn) -> DecisionTable:
+    sources = draw(st.lists(PATH, min_size=1, max_size=2))
+    width = st.lists(CONDITION, min_size=len(sources), max_size=len(sources))
+    present = st.none() | st.lists(TEXT, max_size=2).map(tuple)
+    rule = st.builds(DecisionRule, width.map(tuple), TEXT, present)
+    return DecisionTable(tuple(sources), tuple(draw(st.lists(rule, max_size=2))))
+
+
 COLUMN = st.builds(
     ColumnMap,
     finops=st.none() | PATH,
@@ -305,7 +375,12 @@ COLUMN = st.builds(
     type=st.sampled_from(ColumnMapType),
     default=st.none() | TEXT,
     values=PAIRS,
+    value_map=st.none() | st.sampled_from(["YN", "LANG", "other"]),
+    sticky=st.booleans(),
+    decision=st.none() | decisions(),
+    expression=st.none() | NAME,
 ).filter(lambda found: found.finops is not None or found.dataverse is not None)
+LINE = ColumnMap("a", "b", ColumnMapType.BOTH_TRANSFORM, value_map="shared")
 LOOKUP = st.builds(LookupDeclaration, st.sampled_from(Side), NAME, NAME, NAME)
 
 
@@ -371,8 +446,19 @@ def documents(draw: st.DrawFn) -> Document:
             )
         )
     maps = draw(st.lists(table_maps(), max_size=3, unique_by=lambda entry: entry.name))
+    pairs = draw(st.lists(st.tuples(TEXT, TEXT), max_size=3)) or [("", "")]
+    shared = ValueMap("shared", tuple(pairs))
+    uses = draw(st.booleans())
+    if uses:
+        maps = [
+            replace(m, columns=(*m.columns, replace(LINE, values=shared.values)))
+            for m in maps
+        ]
     return Document(
-        tuple(environments), tuple(links), tuple(MapFile(draw(NAME), m) for m in maps)
+        tuple(environments),
+        tuple(links),
+        tuple(MapFile(draw(NAME), m) for m in maps),
+        (shared,) if uses or draw(st.booleans()) else (),
     )
 
 

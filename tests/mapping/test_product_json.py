@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncengine import catalog
+from syncengine.mapping.decisions import ALWAYS, DecisionRule, DecisionTable
 from syncengine.mapping.model import (
     ColumnMap,
     ColumnMapType,
@@ -331,6 +332,21 @@ def test_a_line_with_an_unknown_transform_is_left_out_and_listed(
             with_line(dualWritePortal={"values": [["a", "b"]]}),
             ["legs[0].fieldMappings[0].dualWritePortal.values"],
         ),
+        (
+            with_line(dualWritePortal={"sticky": "yes", "decision": []}),
+            [
+                "legs[0].fieldMappings[0].dualWritePortal.decision",
+                "legs[0].fieldMappings[0].dualWritePortal.sticky",
+            ],
+        ),
+        (
+            with_line(
+                dualWritePortal={
+                    "decision": {"sources": ["a"], "rules": [{"then": "x"}]}
+                }
+            ),
+            ["legs[0].fieldMappings[0].dualWritePortal.decision.rules[0].when"],
+        ),
         (with_leg(fieldMappings=None), ["legs[0].fieldMappings"]),
         (with_leg(fieldMappings={}), ["legs[0].fieldMappings"]),
         (with_leg(sourceSchema=""), ["legs[0].sourceSchema"]),
@@ -377,6 +393,18 @@ def test_one_map_is_expected_where_one_is_asked_for() -> None:
         parse_product_map(json.dumps([MAPPING, MAPPING]))
 
 
+SHARED = ColumnMap(
+    "a", "e", ColumnMapType.BOTH_TRANSFORM, values=(("no", "False"),), value_map="YN"
+)
+TABLE = DecisionTable(
+    ("status", "number"),
+    (
+        DecisionRule((("Open",), ALWAYS), "Submitted", ("Draft", "blank")),
+        DecisionRule((("a", "b"), ("*",)), "blank"),
+    ),
+)
+
+
 def test_what_the_original_product_would_not_take_over_is_told() -> None:
     usual = replace(EXPECTED, key=())
     assert beyond_product(usual) == ()
@@ -389,6 +417,9 @@ def test_what_the_original_product_would_not_take_over_is_told() -> None:
                 "a", "b", ColumnMapType.BOTH_TRANSFORM, None, (("x", "1"), ("x", "2"))
             ),
             ColumnMap("c", "d", ColumnMapType.TO_DATAVERSE, "default"),
+            replace(SHARED, sticky=True),
+            ColumnMap(None, "f", ColumnMapType.TO_DATAVERSE_TRANSFORM, decision=TABLE),
+            ColumnMap(None, "g", ColumnMapType.TO_DATAVERSE_TRANSFORM, expression="a"),
         ),
     )
     assert [each.place for each in beyond_product(ours)] == [
@@ -396,7 +427,14 @@ def test_what_the_original_product_would_not_take_over_is_told() -> None:
         "dualWritePortal.conflict",
         "legs[0].fieldMappings[0].dualWritePortal.values",
         "legs[0].fieldMappings[1].dualWritePortal.type",
+        "legs[0].fieldMappings[2].dualWritePortal.valueMap",
+        "legs[0].fieldMappings[2].dualWritePortal.sticky",
+        "legs[0].fieldMappings[3].dualWritePortal.type",
+        "legs[0].fieldMappings[3].dualWritePortal.decision",
+        "legs[0].fieldMappings[4].dualWritePortal.type",
+        "legs[0].fieldMappings[4].dualWritePortal.expression",
     ]
+    assert parse_product_map(dump_product_map(ours)).table_map == ours
 
 
 def test_alike_leftovers_are_one_line_of_the_summary() -> None:
