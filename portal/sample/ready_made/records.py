@@ -1,0 +1,326 @@
+"""The rows of a record: in the ERP, and in the CRM as its map carries it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from zlib import crc32
+
+from portal.sample.ready_made import values, vocabulary
+from portal.sample.ready_made.keys import (
+    digits,
+    key_of,
+    key_targets,
+    leading,
+    radixes,
+    usable_pairs,
+)
+from portal.sample.ready_made.kinds import Kind, kinds
+from portal.sample.ready_made.links import Links, row_uuid, spread
+from portal.sample.ready_made.paths import Reference, references
+from portal.sample.ready_made.populations import (
+    MARKETS,
+    SHARED,
+    Place,
+    Population,
+    Populations,
+    Presence,
+)
+from portal.sample.ready_made.tables import (
+    COMPANIES,
+    COMPANY,
+    ENUMERATIONS,
+    company_reference,
+    row_id,
+)
+from portal.sample.ready_made.values import FIRST_DAY, FIRST_MOMENT, Maker
+from syncengine import catalog
+from syncengine.catalog import CatalogEntry
+from syncengine.mapping.model import ColumnMap, Side
+
+Row = dict[str, Maker]
+"""What fills each column of a row."""
+
+FIRST_RECORD_ID = 5_637_144_576
+
+_ALWAYS = {
+    ("Prospects", "ISB2BPROSPECT"): "yes",
+    ("CDS purchase order line soft deleted entity", "ISDELETED"): "yes",
+}
+"""Values that all records of a map have, because its filter or its sense demands."""
+
+_KEYS_OF_OTHERS = {
+    ("Customer Attachments", "CUSTOMERACCOUNTNUMBER"): (
+        "Customers V3 (accounts)",
+        "CUSTOMERACCOUNT",
+    ),
+    ("Vendor document attachments", "VENDORACCOUNTNUMBER"): (
+        "Vendors V2",
+        "VENDORACCOUNTNUMBER",
+    ),
+    ("Purchase order header document attachments", "PURCHASEORDERNUMBER"): (
+        "Purchase order headers V2",
+        "PURCHASEORDERNUMBER",
+    ),
+    ("Sales order header document attachments", "SALESORDERNUMBER"): (
+        "CDS sales order headers",
+        "SALESORDERNUMBER",
+    ),
+}
+"""Plain columns that hold the key of another table's row."""
+
+_SENTINEL = re.compile(r"(\d+)/(\d+)/(\d{4})")
+
+
+class Records:
+    """Makes the rows of all populations."""
+
+    def __init__(self, populations: Populations) -> None:
+        self.populations = populations
+        self._links = Links(populations)
+        self._finops: dict[str, Row] = {}
+        self._legal_entities = populations.of(
+            catalog.find("Legal entities (cdm_companies)")
+        )
+
+    def finops(self, population: Population) -> Row:
+        """The ERP's row of each record."""
+        row: Row = {}
+        if population.company_specific:
+            row[COMPANY] = lambda place: MARKETS[place[0]].company
+        for entry in population.maps:
+            for column, make in self._columns(entry).items():
+                row.setdefault(column.lower(), make)
+        return row
+
+    def dataverse(self, entry: CatalogEntry) -> Row:
+        """The CRM's row of each record, in the table of one of its maps."""
+        table = entry.dataverse_table
+        population = self.populations.of(entry)
+        row = self.identity(table, population)
+        if population.company_specific:
+            row[company_reference(table)] = self.company
+        for reference in references(entry):
+            row[reference.column] = self._uuid(entry, reference)
+        mine = self._columns(entry)
+        for line in entry.columns:
+            if line.dataverse and "." not in line.dataverse:
+                row.setdefault(line.dataverse.lower(), _carried(entry, line, mine))
+        return row
+
+    def identity(self, table: str, population: Population) -> Row:
+        """The primary key of each record's row."""
+        return {row_id(table): lambda place: row_uuid(table, population, place)}
+
+    def company(self, place: Place) -> str:
+        """The primary key of the company of a record."""
+        return row_uuid(COMPANIES, self._legal_entities, (SHARED, place[0]))
+
+    def _columns(self, entry: CatalogEntry) -> Row:
+        """What fills the FinOps columns of a map, spelled as in the map."""
+        if entry.name not in self._finops:
+            row: Row = {}
+            self._finops[entry.name] = row
+            for line in entry.columns:
+                if line.finops and line.finops not in row:
+                    row[line.finops] = self._finops_column(entry, line.finops)
+        return self._finops[entry.name]
+
+    def _finops_column(self, entry: CatalogEntry, column: str) -> Maker:
+        if column in leading(entry):
+            return self._of_referred(entry, column, leading(entry)[column])
+        if (entry.name, column) in _ALWAYS:
+            return _constant(_ALWAYS[entry.name, column])
+        if (entry.name, column) in _KEYS_OF_OTHERS:
+            return self._key_of_other(entry, column)
+        lines = [line for line in entry.columns if line.finops == column]
+        key = key_of(entry)
+        if column in [word for word, _ in key.words]:
+            return self._key_word(entry, column, lines[0])
+        if column in key.own:
+            return self._own_key(entry, column)
+        mapped = next((line for line in lines if line.values), None)
+        if mapped is not None:
+            choose = _pair_chooser(entry, mapped)
+            return lambda place: choose(place)[0]
+        if lines[0].dataverse is None:
+            return _constant(lines[0].default)
+        if lines[0].dataverse == row_id(entry.dataverse_table):
+            return self.identity(entry.dataverse_table, self.populations.of(entry))[
+                lines[0].dataverse
+            ]
+        kind = kinds()[Side.FINOPS, entry.finops_table, column.lower()]
+        return values.maker(entry.name, column, kind)
+
+    def _of_referred(
+        self, entry: CatalogEntry, column: str, reference: Reference
+    ) -> Maker:
+        """The key of the row that the reference leads to."""
+        link = self._links.of(entry, reference)
+        tail = next(p.tail for p in reference.parts if p.finops == column)
+
+        def make(place: Place) -> str | None:
+            there = link(place)
+            if there is None:
+                return None
+            target = there.target
+            theirs = dict(target.keys)[tail]
+            return self._columns(target.entry)[theirs](there.place)
+
+        return make
+
+    def _key_of_other(self, entry: CatalogEntry, column: str) -> Maker:
+        name, theirs = _KEYS_OF_OTHERS[entry.name, column]
+        other = catalog.find(name)
+        population = self.populations.of(other)
+        both = (Presence.BOTH,)
+
+        def make(place: Place) -> str | None:
+            company, number = place
+            index = number % max(population.count(company, both), 1)
+            there = company, population.nth(company, both, index)
+            return self._columns(other)[theirs](there)
+
+        return make
+
+    def _figures(self, entry: CatalogEntry) -> Callable[[Place], tuple[list[int], int]]:
+        """A record's number as digits of its key, and what is left."""
+        parents = [self.populations.of(one.entry) for one in key_targets(entry)]
+        by_company: dict[int, list[int]] = {}
+
+        def figures(place: Place) -> tuple[list[int], int]:
+            company, number = place
+            if company not in by_company:
+                counts = [
+                    parent.count(
+                        company if parent.company_specific else SHARED,
+                        (Presence.BOTH,),
+                    )
+                    for parent in parents
+                ]
+                by_company[company] = radixes(entry, counts)
+            return digits(number, by_company[company])
+
+        return figures
+
+    def _key_word(self, entry: CatalogEntry, column: str, line: ColumnMap) -> Maker:
+        key = key_of(entry)
+        index = len(key.references) + [word for word, _ in key.words].index(column)
+        pairs = _pairs(entry, line)
+        figures = self._figures(entry)
+        return lambda place: pairs[figures(place)[0][index]][0]
+
+    def _own_key(self, entry: CatalogEntry, column: str) -> Maker:
+        kind = kinds()[Side.FINOPS, entry.finops_table, column.lower()]
+        if kind is Kind.GUID:
+            return values.maker(entry.name, column, kind, required=True)
+        first = vocabulary.FIRST_NUMBERS.get((entry.name, column), 0)
+        spell = _spelling(entry, column, kind)
+        figures = self._figures(entry)
+        return lambda place: spell(figures(place)[1] + first)
+
+    def _uuid(self, entry: CatalogEntry, reference: Reference) -> Maker:
+        link = self._links.of(entry, reference)
+
+        def make(place: Place) -> str | None:
+            there = link(place)
+            if there is None:
+                return None
+            return row_uuid(there.target.table, there.population, there.place)
+
+        return make
+
+
+def _carried(entry: CatalogEntry, line: ColumnMap, mine: Row) -> Maker:
+    """The value of a plain Dataverse column, as the line carries it."""
+    if line.finops is None:
+        return _constant(line.default)
+    source = mine[line.finops]
+    if not line.values:
+        return source
+    table = {
+        left: None if right.lower() == "blank" else right
+        for left, right in _pairs(entry, line)
+    }
+
+    def make(place: Place) -> str | None:
+        value = source(place)
+        return table.get(value, value) if value is not None else None
+
+    return make
+
+
+def _pairs(entry: CatalogEntry, line: ColumnMap) -> list[tuple[str, str]]:
+    """The pairs of the line's value map, with words as the ERP's column spells them."""
+    node = Side.FINOPS, entry.finops_table, (line.finops or "").lower()
+    spelled = {label.lower(): label for label in ENUMERATIONS.get(node, ())}
+    return [
+        (spelled.get(left, _canonical_date(left)), right)
+        for left, right in usable_pairs(line.values or ())
+    ]
+
+
+def _constant(value: str | None) -> Maker:
+    return lambda place: value
+
+
+def _canonical_date(text: str) -> str:
+    """A date of a value map as the database spells it; other words as they are."""
+    found = _SENTINEL.fullmatch(text)
+    if found is None:
+        return text
+    month, day, year = (int(part) for part in found.groups())
+    return f"{year:04d}-{month:02d}-{day:02d}"
+
+
+def _pair_chooser(
+    entry: CatalogEntry, line: ColumnMap
+) -> Callable[[Place], tuple[str, str]]:
+    """Chooses a pair of the line's value map for each record."""
+    pairs = _pairs(entry, line)
+    salt = crc32(f"{entry.name} {line.finops}".encode())
+    if kinds()[Side.FINOPS, entry.finops_table, (line.finops or "").lower()] is not (
+        Kind.DATE
+    ):
+        choose = values.chooser(salt, len(pairs))
+        return lambda place: pairs[choose(place)]
+    date = values.maker(entry.name, line.finops or "", Kind.DATE, required=True)
+    empty = pairs[0][0]
+
+    def choose_date(place: Place) -> tuple[str, str]:
+        value = empty if spread(salt, place) % 3 == 0 else str(date(place))
+        return value, value
+
+    return choose_date
+
+
+def _spelling(entry: CatalogEntry, column: str, kind: Kind) -> Callable[[int], str]:
+    """How the nth key of a column is spelled."""
+    if kind is Kind.INTEGER:
+        return lambda n: str(n + 1)
+    if kind is Kind.BIG_INTEGER:
+        return lambda n: str(FIRST_RECORD_ID + n)
+    if kind is Kind.DATE:
+        return lambda n: str(FIRST_DAY + timedelta(days=n))
+    if kind is Kind.MOMENT:
+        return lambda n: _moment(FIRST_MOMENT + timedelta(hours=n))
+    known = vocabulary.KEY_WORDS.get((entry.finops_table, column))
+    if known is not None:
+        return lambda n: _word(known, n)
+    prefix = vocabulary.CODES.get((entry.name, column))
+    if prefix is None:
+        letters = re.sub(r"ID$|CODE$|NUMBER$|[AEIOU_]", "", column)
+        prefix = f"{letters[:4]}-"
+    if prefix.endswith(" "):
+        return lambda n: f"{prefix}{n + 1}"
+    return lambda n: f"{prefix}{n + 1:05d}"
+
+
+def _word(known: tuple[str, ...], n: int) -> str:
+    again, place = divmod(n, len(known))
+    return f"{known[place]} {again + 1}" if again else known[place]
+
+
+def _moment(value: datetime) -> str:
+    return f"{value:%Y-%m-%d %H:%M:%S+00}"

@@ -1,0 +1,105 @@
+"""Fills both sample databases: the same rows each time, in any number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from portal.sample.ready_made import ddl, strangers, targets
+from portal.sample.ready_made.populations import (
+    MARKETS,
+    Place,
+    Population,
+    Populations,
+    Sizes,
+)
+from portal.sample.ready_made.records import Records, Row
+from portal.sample.ready_made.tables import COMPANY_REFERENCE
+from syncengine.mapping.model import Side
+
+Connection = psycopg.Connection[Any]
+VENDOR_TYPE = "11"
+
+
+def seeder(side: Side, sizes: Sizes) -> Callable[[Connection], dict[str, int]]:
+    """What creates and fills the tables of a side and gives the rows by table."""
+    return lambda connection: seed(connection, side, Records(Populations(sizes)))
+
+
+def seed(connection: Connection, side: Side, records: Records) -> dict[str, int]:
+    """Create and fill the tables of a side in one transaction; rows by table."""
+    counts: dict[str, int] = {}
+    with connection.transaction():
+        for statement in ddl.create_statements(side):
+            connection.execute(statement)
+        for table, row, places in rows_of(side, records):
+            written = _copy(connection, table, row, places)
+            counts[table] = counts.get(table, 0) + written
+        for statement in ddl.constraint_statements(side):
+            connection.execute(statement)
+    connection.execute("ANALYZE")
+    return counts
+
+
+def rows_of(side: Side, records: Records) -> Iterator[tuple[str, Row, Iterable[Place]]]:
+    """Tables of a side, with what fills the rows of some records of theirs."""
+    for population in records.populations.all:
+        for table, row in _tables_of(side, records, population):
+            yield table, row, population.places(side)
+            for stranger in strangers.of(population, side):
+                other = row | {
+                    column: _constant(value)
+                    for column, value in stranger.values.items()
+                }
+                yield table, other, strangers.places(population, stranger)
+        if side is Side.DATAVERSE and population.name == targets.VENDORS:
+            yield _vendor_accounts(records, population)
+
+
+def _tables_of(
+    side: Side, records: Records, population: Population
+) -> Iterator[tuple[str, Row]]:
+    if side is Side.FINOPS:
+        yield population.finops_table, records.finops(population)
+        return
+    for entry in population.maps:
+        yield entry.dataverse_table, records.dataverse(entry)
+
+
+def _vendor_accounts(
+    records: Records, vendors: Population
+) -> tuple[str, Row, Iterable[Place]]:
+    """The account that each vendor has in the CRM (see targets.VENDOR_ACCOUNTS)."""
+    numbers = records.finops(vendors)["vendoraccountnumber"]
+    row: Row = {
+        **records.identity("accounts", vendors),
+        COMPANY_REFERENCE: records.company,
+        "accountnumber": numbers,
+        "customertypecode": _constant(VENDOR_TYPE),
+    }
+    places = (
+        (company, number)
+        for company in range(len(MARKETS))
+        for number in range(vendors.size(company))
+    )
+    return "accounts", row, places
+
+
+def _copy(connection: Connection, table: str, row: Row, places: Iterable[Place]) -> int:
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, row))
+    )
+    makers = list(row.values())
+    written = 0
+    with connection.cursor() as cursor, cursor.copy(statement) as stream:
+        for place in places:
+            stream.write_row([make(place) for make in makers])
+            written += 1
+    return written
+
+
+def _constant(value: str | None) -> Callable[[Place], str | None]:
+    return lambda place: value
