@@ -16,10 +16,10 @@ from portal.sample.seed import seed_crm, seed_erp
 
 PREFIX = "sample"
 SIDES = {"finops": "erp", "dataverse": "crm"}
-_SEEDERS: Mapping[str, Callable[[psycopg.Connection[Any]], dict[str, int]]] = {
-    "finops": seed_erp,
-    "dataverse": seed_crm,
-}
+Seeder = Callable[[psycopg.Connection[Any]], dict[str, int]]
+"""Creates and fills all tables of a database, all or none; gives the rows by table."""
+
+SEEDERS: Mapping[str, Seeder] = {"finops": seed_erp, "dataverse": seed_crm}
 _LAST_TABLE = {"finops": "customersv3", "dataverse": "contacts"}
 SLOT_SECONDS = 20.0
 
@@ -51,7 +51,10 @@ def dsn_for(server: str, side: str, password: str, prefix: str = PREFIX) -> str:
 
 
 def create_databases(
-    server: str, password: str, prefix: str = PREFIX
+    server: str,
+    password: str,
+    prefix: str = PREFIX,
+    seeders: Mapping[str, Seeder] = SEEDERS,
 ) -> dict[str, dict[str, int]]:
     """Create role and databases that are missing and fill those that are empty.
 
@@ -69,7 +72,7 @@ def create_databases(
             own = dsn_for(server, side, password, prefix)
             with psycopg.connect(own, autocommit=True, connect_timeout=10) as owner:
                 if not _is_filled(owner, side):
-                    made[side] = _SEEDERS[side](owner)
+                    made[side] = seeders[side](owner)
     except psycopg.errors.InsufficientPrivilege as error:
         raise SampleError(
             "The role in DATABASE_URL may not create the sample databases: it needs "

@@ -61,7 +61,9 @@ def test_entries_say_what_the_facts_say_but_for_the_corrections() -> None:
         assert entry.finops_filter == corrected.get(
             (*ends, "source_filter", ()), fact["source_filter"]
         )
-        assert entry.dataverse_filter == fact["reversed_source_filter"]
+        assert entry.dataverse_filter == corrected.get(
+            (*ends, "reversed_source_filter", ()), fact["reversed_source_filter"]
+        )
         assert [(c.finops or "none", c.dataverse or "none") for c in entry.columns] == [
             (line["finops"], line["dataverse"]) for line in fact["columns"]
         ]

@@ -12,10 +12,10 @@ from syncengine.mapping.model import Side
 
 def create_statements(side: Side) -> Iterator[sql.Composed]:
     """Types and tables of a side, with primary keys alone."""
-    for (owner, table, column), labels in ENUMERATIONS.items():
+    for (owner, used_in, column), labels in ENUMERATIONS.items():
         if owner is side:
             yield sql.SQL("CREATE TYPE {} AS ENUM ({})").format(
-                sql.Identifier(f"{table}_{column}"),
+                sql.Identifier(f"{used_in}_{column}"),
                 sql.SQL(", ").join(map(sql.Literal, labels)),
             )
     for table in tables(side):

@@ -82,11 +82,12 @@ _PATTERNS = tuple((kind, re.compile(pattern)) for kind, pattern in _BY_NAME)
 _DATE = re.compile(r"\d+/\d+/\d{4}")
 _BOOLEANS = frozenset({"true", "false"})
 
-_UNMAPPED: dict[Node, Kind] = {
+_FILTERED: dict[Node, Kind] = {
+    (Side.FINOPS, "prospects", "isb2bprospect"): Kind.BOOLEAN,
     (Side.DATAVERSE, "contacts", "msdyn_sellable"): Kind.BOOLEAN,
     (Side.DATAVERSE, "quotes", "statecode"): Kind.INTEGER,
 }
-"""Columns that only a filter names."""
+"""Columns whose kind a filter asks for, most of which no line names."""
 
 
 class UnclearKind(Exception):
@@ -112,14 +113,14 @@ def kinds() -> dict[Node, Kind]:
                 if words:
                     for node in nodes:
                         _tell(told, node, _of_words(words))
-    found: dict[Node, Kind] = dict(_UNMAPPED)
+    found: dict[Node, Kind] = {}
     for members in groups.members():
         kinds_told = {told[node] for node in members if node in told}
         if len(kinds_told) > 1:
             raise UnclearKind(f"{sorted(members)}: {sorted(kinds_told)}")
         kind = kinds_told.pop() if kinds_told else _of_names(members)
         found.update(dict.fromkeys(members, kind))
-    return found
+    return found | _FILTERED
 
 
 def _nodes(entry: CatalogEntry, line: ColumnMap) -> tuple[list[Node], list[Node]]:

@@ -39,8 +39,8 @@ def of(entry: CatalogEntry, reference: Reference) -> tuple[Target, ...]:
     found = []
     for number, table in enumerate(reference.targets):
         if (entry.name, table) == VENDOR_ACCOUNTS:
-            keys = (("accountnumber", "VENDORACCOUNTNUMBER"),)
-            found.append(Target(catalog.find(VENDORS), table, keys))
+            by_number = (("accountnumber", "VENDORACCOUNTNUMBER"),)
+            found.append(Target(catalog.find(VENDORS), table, by_number))
             continue
         parent = _parent(table, polymorphic=reference.polymorphic)
         keys = tuple(
