@@ -79,6 +79,12 @@ FINDING = {
     "info": Label("Good to know", "info", "off"),
 }
 
+CHANGE = {
+    "added": Label("Added", "add_circle", "good"),
+    "removed": Label("Removed", "remove_circle", "bad"),
+    "changed": Label("Changed", "edit", "wait"),
+}
+
 KINDS = {
     "map": MAP,
     "stream": STREAM,
@@ -86,6 +92,7 @@ KINDS = {
     "error": ERROR,
     "health": HEALTH,
     "finding": FINDING,
+    "change": CHANGE,
 }
 
 SIDES = {"finops": "FinOps", "dataverse": "Dataverse"}

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from portal.maps import ready_made_views, views
+from portal.maps import ready_made_views, version_views, views
 
 urlpatterns = [
     path("maps/run/", views.confirm_run, name="map_run"),
     path("maps/stop/", views.confirm_stop, name="map_stop"),
     path("maps/<int:pk>/delete/", views.delete, name="map_delete"),
+    path(
+        "maps/<int:map_id>/versions/<int:pk>/use/",
+        version_views.use,
+        name="version_use",
+    ),
     path("maps/actions/", views.act, name="map_action"),
     path("ready-made/", ready_made_views.ready_made_list_page, name="ready_made_list"),
     path(

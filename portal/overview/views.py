@@ -15,7 +15,7 @@ from portal.environments.models import ConnectionSet
 from portal.errors import queries as error_queries
 from portal.maps.models import MapState
 from portal.maps.states import Action, refusal
-from portal.overview import map_tabs, queries
+from portal.overview import map_tabs, queries, version_tab
 from portal.overview.status import MapStatus, SetStatus, verdict
 from portal.pages import chosen_ids, is_partial, keyset_page, page, staff_page
 
@@ -23,6 +23,7 @@ RUNS_A_PAGE = 10
 
 TABS = {
     "columns": "Columns",
+    "versions": "Versions",
     "initial-sync": "Initial sync",
     "queued": "Queued",
     "errors": "Errors",
@@ -185,9 +186,16 @@ def _tab_context(request: HttpRequest, row: MapStatus, tab: str) -> dict[str, An
             "lines": map_tabs.column_lines(version) if version else [],
             "lookups": list(version.lookups.all()) if version else [],
         }
+    if tab == "versions":
+        offered = version_tab.offered_instead(row.map, row.reason)
+        return {"offered": offered, **version_tab.context(request, row.map)}
     if tab == "initial-sync":
         found = keyset_page(map_tabs.runs_of(map_id), request, size=RUNS_A_PAGE)
-        return {"page": found, "runs": map_tabs.run_progress(found.rows)}
+        return {
+            "page": found,
+            "runs": map_tabs.run_progress(found.rows),
+            "offered": version_tab.offered_instead(row.map, row.reason),
+        }
     if tab == "queued":
         search = request.GET.get("key", "").strip()
         return {

@@ -16,6 +16,7 @@ from syncengine.mapping.model import ColumnMap, KeyPair, LookupDeclaration, Tabl
 
 _NONE = "none"
 _NO_PAIRS = "no pairs"
+_OF_THEIR_OWN = ("finops", "dataverse", "values")
 _Item = TypeVar("_Item")
 
 
@@ -46,8 +47,9 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class ColumnChange:
     """One line of a map, told by its two columns. `settings` are what changed in it
-    but for the pairs of its value map, which are `pairs`, named by their FinOps
-    value; `reordered` when those that stay stand in another order."""
+    (of an added or removed one all that it says) but for the pairs of its value map,
+    which are `pairs`, named by their FinOps value; `reordered` when those that stay
+    stand in another order."""
 
     before: ColumnMap | None
     after: ColumnMap | None
@@ -134,26 +136,27 @@ def _column_changes(
     for place, (ends, line) in enumerate(after.items()):
         former = before.get(ends)
         if former is None:
-            found.append((place, 1, ColumnChange(None, line)))
+            found.append((place, 1, _column_change(None, line)))
         elif former != line:
             found.append((place, 1, _column_change(former, line)))
     found += [
-        (place, 0, ColumnChange(line, None))
+        (place, 0, _column_change(line, None))
         for place, (ends, line) in enumerate(before.items())
         if ends not in after
     ]
     return tuple(change for *_, change in sorted(found, key=lambda each: each[:2]))
 
 
-def _column_change(before: ColumnMap, after: ColumnMap) -> ColumnChange:
+def _column_change(before: ColumnMap | None, after: ColumnMap | None) -> ColumnChange:
     settings: list[Change] = []
     for each in fields(ColumnMap):
-        old, new = getattr(before, each.name), getattr(after, each.name)
-        if old != new and each.name != "values":
+        old, new = (getattr(line, each.name, None) for line in (before, after))
+        if old != new and each.name not in _OF_THEIR_OWN:
             settings.append(Change(each.name, _text(old), _text(new)))
-    old, new = before.values or (), after.values or ()
-    if before.values != after.values and old == new:
-        none = [None if each.values is None else _NO_PAIRS for each in (before, after)]
+    mapped = [line.values if line else None for line in (before, after)]
+    old, new = mapped[0] or (), mapped[1] or ()
+    if mapped[0] != mapped[1] and old == new:
+        none = [None if values is None else _NO_PAIRS for values in mapped]
         settings.append(Change("value map", *none))
     return ColumnChange(
         before, after, tuple(settings), _pair_changes(old, new), _moved(old, new)

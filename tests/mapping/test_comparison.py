@@ -89,6 +89,8 @@ def test_columns_are_added_removed_and_changed_at_their_places() -> None:
         ("changed", "hold >< onhold"),
         ("changed", "none >> typecode"),
     ]
+    assert found.columns[0].settings == (Change("type", None, ">"),)
+    assert found.columns[1].settings == (Change("type", "=", None),)
     assert found.columns[2].pairs == (
         Change("No", "0", "1"),
         Change("Never", "9", None),
@@ -101,6 +103,18 @@ def test_columns_are_added_removed_and_changed_at_their_places() -> None:
         "column hold >< onhold changed: value map: 1 added, 1 removed, 1 changed",
         "column none >> typecode changed: default: 3 -> empty text",
     ]
+
+
+def test_a_new_line_tells_all_that_it_says() -> None:
+    hold = replace(BEFORE.columns[2], default="No")
+    before, after = replace(BEFORE, columns=()), replace(BEFORE, columns=(hold,))
+    (change,) = compare_maps(before, after).columns
+    assert change.kind is ChangeKind.ADDED
+    assert change.settings == (
+        Change("type", None, "><"),
+        Change("default", None, "No"),
+    )
+    assert [(pair.name, pair.after) for pair in change.pairs] == list(hold.values or ())
 
 
 def test_another_order_is_a_difference() -> None:

@@ -10,7 +10,11 @@ from portal.accounts.models import User
 from portal.errors.models import SyncError
 from portal.maps.models import TableMap
 from tests.factories import make_map
-from tests.portal import test_pages_ready_made, test_pages_removing
+from tests.portal import (
+    test_pages_ready_made,
+    test_pages_removing,
+    test_pages_versions,
+)
 from tests.portal.page_rows import make_error
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +33,7 @@ READING = (
     "activity_export",
 )
 WRITING = ("map_action", "error_retry", "error_dismiss")
-TABS = ("columns", "initial-sync", "queued", "errors", "activity")
+TABS = ("columns", "versions", "initial-sync", "queued", "errors", "activity")
 
 
 def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
@@ -40,7 +44,11 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     from portal.overview import urls as overview
 
     with_ids = {"map_page", "map_tab", "map_live", "error_page"}
-    elsewhere = {*test_pages_removing.ALL, *test_pages_ready_made.ALL}
+    elsewhere = {
+        *test_pages_ready_made.ALL,
+        *test_pages_removing.ALL,
+        *test_pages_versions.ALL,
+    }
     names = {
         pattern.name
         for module in (activity, environments, errors, maps, overview)
