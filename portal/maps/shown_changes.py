@@ -32,6 +32,7 @@ WORDS = {
     "key": "Integration key",
     "lookups": "Declared lookup",
     "type": "Map",
+    "value_map": "Shared value map",
 }
 _CHOICES = {
     "conflict": dict(ConflictPolicyChoices.choices),

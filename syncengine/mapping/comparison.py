@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from difflib import SequenceMatcher
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from syncengine.mapping.decisions import ALWAYS, DecisionRule, DecisionTable
 from syncengine.mapping.model import ColumnMap, KeyPair, LookupDeclaration, TableMap
 
 _NONE = "none"
@@ -151,16 +153,59 @@ def _column_change(before: ColumnMap | None, after: ColumnMap | None) -> ColumnC
     settings: list[Change] = []
     for each in fields(ColumnMap):
         old, new = (getattr(line, each.name, None) for line in (before, after))
-        if old != new and each.name not in _OF_THEIR_OWN:
-            settings.append(Change(each.name, _text(old), _text(new)))
+        if old == new or each.name in _OF_THEIR_OWN:
+            continue
+        if each.name == "decision":
+            settings += _decision_changes(old, new)
+        elif (texts := (_text(old), _text(new))) != (None, None):
+            settings.append(Change(each.name, *texts))
     mapped = [line.values if line else None for line in (before, after)]
     old, new = mapped[0] or (), mapped[1] or ()
     if mapped[0] != mapped[1] and old == new:
         none = [None if values is None else _NO_PAIRS for values in mapped]
-        settings.append(Change("value map", *none))
+        settings.append(Change("values", *none))
     return ColumnChange(
         before, after, tuple(settings), _pair_changes(old, new), _moved(old, new)
     )
+
+
+def _decision_changes(
+    old: DecisionTable | None, new: DecisionTable | None
+) -> list[Change]:
+    """The sources, and the rules that are new, gone or replaced, by number."""
+    sources = [", ".join(table.sources) if table else None for table in (old, new)]
+    changes = []
+    if (old and old.sources) != (new and new.sources):
+        changes.append(Change("decides by", *sources))
+    before, after = old.rules if old else (), new.rules if new else ()
+    steps = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    for step, start, end, new_start, new_end in steps:
+        if step == "equal":
+            continue
+        for place in range(max(end - start, new_end - new_start)):
+            gone = before[start + place] if start + place < end else None
+            made = after[new_start + place] if new_start + place < new_end else None
+            number = (new_start if made else start) + place + 1
+            changes.append(
+                Change(
+                    f"rule {number}",
+                    _rule_text(old, gone) if old and gone else None,
+                    _rule_text(new, made) if new and made else None,
+                )
+            )
+    return changes
+
+
+def _rule_text(table: DecisionTable, rule: DecisionRule) -> str:
+    asked = [
+        f"{path} = {' or '.join(values)}"
+        for path, values in zip(table.sources, rule.when, strict=False)
+        if values != ALWAYS
+    ]
+    text = f"{' and '.join(asked) or 'always'}: {rule.then}"
+    if rule.present is not None:
+        text += f", over {' or '.join(rule.present) or 'nothing'}"
+    return text
 
 
 def _pair_changes(
@@ -215,7 +260,7 @@ def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return "yes" if value else None
     if isinstance(value, tuple):
         return ", ".join(entry_text(entry) for entry in value)
     return entry_text(value) if is_dataclass(value) else str(value)

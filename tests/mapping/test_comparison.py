@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from syncengine import catalog
 from syncengine.mapping.comparison import Change, ChangeKind, compare_maps
+from syncengine.mapping.decisions import ALWAYS, DecisionRule, DecisionTable
 from syncengine.mapping.model import (
     ColumnMap,
+    ColumnMapType,
     ConflictPolicy,
     KeyPair,
     LookupDeclaration,
@@ -144,7 +146,44 @@ def test_a_value_map_without_pairs_differs_from_none() -> None:
     before = replace(BEFORE, columns=(replace(BEFORE.columns[1], values=()),))
     after = replace(BEFORE, columns=(BEFORE.columns[1],))
     assert compare_maps(before, after).lines() == [
-        "column name = name changed: value map: no pairs -> none"
+        "column name = name changed: values: no pairs -> none"
+    ]
+
+
+def test_decision_tables_are_compared_rule_by_rule() -> None:
+    first = DecisionRule((("Open",), ALWAYS), "1", ("Draft", "blank"))
+    second = DecisionRule((ALWAYS, ("a", "b")), "2")
+    last = DecisionRule((ALWAYS, ALWAYS), "3")
+
+    def with_rules(*rules: DecisionRule) -> TableMap:
+        table = DecisionTable(("status", "number"), rules) if rules else None
+        line = ColumnMap(None, "s", ColumnMapType.TO_DATAVERSE, decision=table)
+        return replace(BEFORE, columns=(line,))
+
+    def changes(before: TableMap, after: TableMap) -> list[tuple[str | None, ...]]:
+        (change,) = compare_maps(before, after).columns
+        return [(each.name, each.before, each.after) for each in change.settings]
+
+    both, one = with_rules(first, second, last), with_rules(first, last)
+    told = "number = a or b: 2"
+    assert changes(one, both) == [("rule 2", None, told)]
+    assert changes(both, one) == [("rule 2", told, None)]
+    turned = with_rules(first, replace(second, then="5"), last)
+    assert changes(both, turned) == [("rule 2", told, "number = a or b: 5")]
+    assert changes(with_rules(), one) == [
+        ("decides by", None, "status, number"),
+        ("rule 1", None, "status = Open: 1, over Draft or blank"),
+        ("rule 2", None, "always: 3"),
+    ]
+
+
+def test_flags_and_expressions_are_told() -> None:
+    line = ColumnMap("a", "b", ColumnMapType.TO_DATAVERSE, value_map="YN")
+    changed = replace(line, sticky=True, expression="upper(a)", value_map=None)
+    before, after = (replace(BEFORE, columns=(each,)) for each in (line, changed))
+    assert compare_maps(before, after).lines() == [
+        "column a > b changed: value_map: YN -> none, sticky: none -> yes, "
+        "expression: none -> upper(a)"
     ]
 
 
