@@ -47,6 +47,7 @@ RUN = {
     "waiting": Label("Waiting", "schedule", "off"),
     "copying": Label("Copying", "sync", "busy"),
     "running": Label("Running", "sync", "busy"),
+    "linking": Label("Filling references", "link", "busy"),
     "draining": Label("Catching up", "update", "busy"),
     "completed": Label("Completed", "check_circle", "good"),
     "done": Label("Done", "check_circle", "good"),

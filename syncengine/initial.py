@@ -7,9 +7,9 @@ next one is read and mapped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from syncengine.connectors.base import (
@@ -33,6 +33,8 @@ from syncengine.ports import Journal, RecordFailure
 
 BATCH_ROWS = 10_000
 CHUNK_ROWS = 50_000
+FETCH_ROWS = 2_000
+"""How many deferred rows are read and loaded at once."""
 LOAD_ATTEMPTS = 5
 """How often a batch is tried when the target reports a deadlock or the like."""
 
@@ -40,14 +42,28 @@ Item = TypeVar("Item")
 
 
 @dataclass(slots=True)
+class Deferred:
+    """Source keys of rows that wait for a reference: those in `begun` were inserted
+    without it, those in `left` were there already and wait as they are."""
+
+    begun: list[Row] = field(default_factory=list)
+    left: list[Row] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.begun or self.left)
+
+
+@dataclass(slots=True)
 class ChunkResult:
-    """What became of the rows of a chunk; exported is the sum of the four others."""
+    """What became of the rows of a chunk; exported is the sum of the four others.
+    Deferred rows are not counted before `complete_rows` has loaded them again."""
 
     exported: int = 0
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
     failed: int = 0
+    deferred: Deferred = field(default_factory=Deferred)
 
     def add(self, loaded: LoadResult, refused: int) -> None:
         """Count one batch: what the target took and what never reached it."""
@@ -57,6 +73,29 @@ class ChunkResult:
         self.unchanged += loaded.unchanged
         self.failed += failed
         self.exported += loaded.inserted + loaded.updated + loaded.unchanged + failed
+
+    def join(self, other: ChunkResult) -> None:
+        """Count what became of more rows."""
+        self.exported += other.exported
+        self.inserted += other.inserted
+        self.updated += other.updated
+        self.unchanged += other.unchanged
+        self.failed += other.failed
+
+
+def deferrable(leg: CompiledLeg, tables: Collection[str] = ()) -> frozenset[int]:
+    """Slots whose reference may be filled after the row itself: those that lead to
+    the leg's own table or to one of `tables`, may be empty, and are no key."""
+    others = {leg.target.name, *tables}
+    return frozenset(
+        index
+        for index, slot in enumerate(leg.slots)
+        if slot.lookup is not None
+        and slot.nullable
+        and index not in leg.key
+        and index != leg.company
+        and others.intersection(slot.lookup.tables)
+    )
 
 
 def source_companies(leg: CompiledLeg, legal_entity: str | None) -> tuple[str, ...]:
@@ -110,10 +149,12 @@ def copy_chunk(
     journal: Journal,
     legal_entity: str | None = None,
     insert_only: bool = False,
+    defer: frozenset[int] = frozenset(),
     progress: Callable[[ChunkResult], None] | None = None,
     batch_rows: int = BATCH_ROWS,
 ) -> ChunkResult:
     """Copy the rows of one chunk; what cannot be carried over goes to the journal.
+    `defer` are slots whose references may lead to rows that come later.
 
     Records that arrive close their open error. `progress` is told the counts after
     each batch; what it raises ends the copy between two batches. Raises OutageError
@@ -123,36 +164,111 @@ def copy_chunk(
     if not has_rows(leg, legal_entity):
         return result
     request = read_request(leg, legal_entity)
-    mapper = _Mapper(leg, map_id)
-    open_keys = journal.open_keys(map_id, leg.direction)
+    copying = _Copying(writer, leg, map_id, journal, insert_only, defer)
     with source.reader() as reader:
         batches = _batches(reader.read(request, chunk), batch_rows)
-        for batch in _one_ahead(map(mapper.map, batches)):
-            loaded = _load(writer, leg, batch.mapped, insert_only)
-            failures = batch.failures + mapper.explain(batch, loaded)
-            if failures:
-                journal.record_failures(failures)
-            if open_keys:
-                arrived = mapper.arrived(batch, open_keys, failures)
-                if arrived:
-                    journal.close_failures(map_id, leg.direction, arrived, "resolved")
-            result.add(loaded, len(batch.failures))
+        for batch in _one_ahead(map(copying.mapper.map, batches)):
+            copying.load(batch, result)
             if progress is not None:
                 progress(result)
     return result
 
 
-def _load(
-    writer: Writer, leg: CompiledLeg, rows: Sequence[Row], insert_only: bool
-) -> LoadResult:
-    if not rows:
-        return LoadResult()
-    for _ in range(LOAD_ATTEMPTS - 1):
-        try:
-            return writer.load(leg, rows, insert_only=insert_only)
-        except TransientError:
-            continue
-    return writer.load(leg, rows, insert_only=insert_only)
+def complete_rows(
+    source: Connector,
+    writer: Writer,
+    leg: CompiledLeg,
+    deferred: Deferred,
+    *,
+    map_id: int,
+    journal: Journal,
+    legal_entity: str | None = None,
+    insert_only: bool = False,
+    alive: Callable[[], None] | None = None,
+) -> ChunkResult:
+    """Load deferred rows again, in their present state, now that the rows they refer
+    to are there; counts them as if they had been loaded once. Rows that are gone from
+    the source meanwhile count as unchanged. A reference that still leads nowhere fails
+    the row: nothing is deferred twice. `alive` is called after each batch; what it
+    raises ends the work. Raises like `copy_chunk`."""
+    result = ChunkResult()
+    request = read_request(leg, legal_entity)
+    for keys, begun in ((deferred.begun, True), (deferred.left, False)):
+        # What the first pass inserted itself may be completed in any case.
+        only_new = insert_only and not begun
+        copying = _Copying(writer, leg, map_id, journal, only_new, frozenset())
+        for start in range(0, len(keys), FETCH_ROWS):
+            part = keys[start : start + FETCH_ROWS]
+            with source.reader() as reader:
+                rows = reader.fetch(request, part)
+            one = ChunkResult()
+            copying.load(copying.mapper.map(rows), one)
+            gone = len(part) - one.exported
+            if begun:
+                one.inserted += one.updated + one.unchanged
+                one.updated = one.unchanged = 0
+            one.unchanged += gone
+            one.exported += gone
+            result.join(one)
+            if alive is not None:
+                alive()
+    return result
+
+
+class _Copying:
+    """Loads mapped batches of one leg and keeps the journal."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        leg: CompiledLeg,
+        map_id: int,
+        journal: Journal,
+        insert_only: bool,
+        defer: frozenset[int],
+    ) -> None:
+        self.mapper = _Mapper(leg, map_id)
+        self._writer = writer
+        self._leg = leg
+        self._map_id = map_id
+        self._journal = journal
+        self._insert_only = insert_only
+        self._defer = defer
+        self._open_keys = journal.open_keys(map_id, leg.direction)
+
+    def load(self, batch: _Batch, result: ChunkResult) -> None:
+        """Load one batch and add what became of it to `result`."""
+        loaded = self._loaded(batch.mapped)
+        failures = batch.failures + self.mapper.explain(batch, loaded)
+        if failures:
+            self._journal.record_failures(failures)
+        begun = self.mapper.source_keys(batch, loaded.begun)
+        left = self.mapper.source_keys(batch, loaded.left)
+        if self._open_keys:
+            waiting = {failure.key for failure in failures}.union(begun, left)
+            arrived = self.mapper.arrived(batch, self._open_keys, waiting)
+            if arrived:
+                self._journal.close_failures(
+                    self._map_id, self._leg.direction, arrived, "resolved"
+                )
+        result.add(loaded, len(batch.failures))
+        result.deferred.begun += begun
+        result.deferred.left += left
+
+    def _loaded(self, rows: Sequence[Row]) -> LoadResult:
+        if not rows:
+            return LoadResult()
+        for _ in range(LOAD_ATTEMPTS - 1):
+            try:
+                return self._load(rows)
+            except TransientError:
+                continue
+        return self._load(rows)
+
+    def _load(self, rows: Sequence[Row]) -> LoadResult:
+        return self._writer.load(
+            self._leg, rows, insert_only=self._insert_only, defer=self._defer
+        )
 
 
 def _batches(lists: Iterator[list[Row]], batch_rows: int) -> Iterator[list[Row]]:
@@ -223,13 +339,26 @@ class _Mapper:
             for row, outcome in loaded.failures
         ]
 
+    def source_keys(self, batch: _Batch, rows: Sequence[Row]) -> list[Row]:
+        """The source keys of some of the batch's mapped rows."""
+        if not rows:
+            return []
+        wanted = set(rows)
+        return [
+            self.key(source)
+            for source, mapped in zip(batch.sources, batch.mapped, strict=True)
+            if mapped in wanted
+        ]
+
     def arrived(
-        self, batch: _Batch, open_keys: set[Row], failures: Sequence[RecordFailure]
+        self, batch: _Batch, open_keys: set[Row], waiting: set[Row]
     ) -> list[Row]:
-        """Keys with an open error whose record is now on the target."""
-        failed = {failure.key for failure in failures}
+        """Keys with an open error whose record is now on the target, less those that
+        failed again or wait for a reference."""
         keys = {self.key(row) for row in batch.sources}
-        return sorted((keys & open_keys) - failed, key=lambda key: tuple(map(str, key)))
+        return sorted(
+            (keys & open_keys) - waiting, key=lambda key: tuple(map(str, key))
+        )
 
     def key(self, row: Row) -> Row:
         """The integration key on the source, as far as it can be told."""

@@ -20,12 +20,26 @@ from django.utils import timezone
 
 from portal.maps.models import TableMap
 from portal.runs.legs import MapLegs, load_legs, with_legs
-from portal.runs.models import Chunk, ChunkState, InitialSyncRun, LegRun, RunState
+from portal.runs.models import (
+    COPYING_STATES,
+    Chunk,
+    ChunkState,
+    InitialSyncRun,
+    LegRun,
+    RunState,
+)
+from portal.runs.queries import copying_beside
 from portal.runs.services import COUNTS, fail_run
 from portal.sync.journal import PortalJournal
 from syncengine.connectors.base import ChunkRange, Writer
 from syncengine.errors import EngineError
-from syncengine.initial import ChunkResult, copy_chunk
+from syncengine.initial import (
+    ChunkResult,
+    Deferred,
+    complete_rows,
+    copy_chunk,
+    deferrable,
+)
 from syncengine.mapping.compiled import Row
 from syncengine.mapping.model import Direction
 from syncengine.ports import Journal
@@ -81,10 +95,26 @@ def ready(run_id: int) -> int:
 
 def free_stale(now: datetime) -> int:
     """Take back the chunks of workers that died; gives their number."""
-    return Chunk.objects.filter(
+    stale = Chunk.objects.filter(
         state=ChunkState.RUNNING,
         claimed_at__lte=now - timedelta(seconds=CLAIM_SECONDS),
-    ).update(state=ChunkState.WAITING, claimed_at=None, **dict.fromkeys(COUNTS, 0))
+    )
+    return _handed_back(stale, None)
+
+
+def _handed_back(chunks: QuerySet[Chunk], not_before: datetime | None) -> int:
+    """Chunks as they were before they were claimed: waiting for their first pass, or
+    with its counts for their second; gives their number."""
+    second = chunks.filter(deferred__isnull=False).update(
+        state=ChunkState.DEFERRED, claimed_at=None, not_before=not_before
+    )
+    first = chunks.filter(deferred__isnull=True).update(
+        state=ChunkState.WAITING,
+        claimed_at=None,
+        not_before=not_before,
+        **dict.fromkeys(COUNTS, 0),
+    )
+    return first + second
 
 
 @transaction.atomic
@@ -109,10 +139,13 @@ def claim(run_id: int) -> Chunk | None:
 def _claimable(run_id: int) -> QuerySet[Chunk]:
     return Chunk.objects.filter(
         Q(not_before=None) | Q(not_before__lte=timezone.now()),
+        Q(
+            leg_run__run__state=RunState.COPYING,
+            leg_run__state=RunState.COPYING,
+            state=ChunkState.WAITING,
+        )
+        | Q(leg_run__run__state=RunState.LINKING, state=ChunkState.DEFERRED),
         leg_run__run_id=run_id,
-        leg_run__run__state=RunState.COPYING,
-        leg_run__state=RunState.COPYING,
-        state=ChunkState.WAITING,
     )
 
 
@@ -122,7 +155,7 @@ def _held(chunk: Chunk) -> QuerySet[Chunk]:
         pk=chunk.pk,
         state=ChunkState.RUNNING,
         attempts=chunk.attempts,
-        leg_run__run__state=RunState.COPYING,
+        leg_run__run__state__in=COPYING_STATES,
     )
 
 
@@ -158,6 +191,11 @@ class _Heartbeat:
         """Show what is done so far. Raises ClaimLost."""
         values = {name: getattr(result, name) for name in COUNTS}
         if not _held(self._chunk).update(claimed_at=timezone.now(), **values):
+            raise ClaimLost
+
+    def check(self) -> None:
+        """Raises ClaimLost when the claim does not stand any more."""
+        if not _held(self._chunk).exists():
             raise ClaimLost
 
 
@@ -202,15 +240,29 @@ class _Worker:
         if writer is None:
             writer = legs.connectors[direction.target].writer(legs.link)
             self._writers[direction] = self._stack.enter_context(closing(writer))
+        leg = legs.legs[direction]
+        if chunk.deferred is not None:
+            return complete_rows(
+                legs.connectors[direction.source],
+                writer,
+                leg,
+                _deferred(chunk),
+                map_id=legs.table_map_id,
+                journal=journal,
+                legal_entity=leg_run.legal_entity or None,
+                insert_only=leg_run.order > 1,
+                alive=heartbeat.check,
+            )
         return copy_chunk(
             legs.connectors[direction.source],
             writer,
-            legs.legs[direction],
+            leg,
             ChunkRange(_row(chunk.after), _row(chunk.through), chunk.planned_rows),
             map_id=legs.table_map_id,
             journal=journal,
             legal_entity=leg_run.legal_entity or None,
             insert_only=leg_run.order > 1,
+            defer=deferrable(leg, _still_copying(leg_run.run, direction)),
             progress=heartbeat.count,
         )
 
@@ -236,12 +288,43 @@ class _Worker:
             fail_run(chunk.leg_run.run, "internal_error", str(error))
 
 
+def _still_copying(run: InitialSyncRun, direction: Direction) -> set[str]:
+    """Tables whose rows are still to come: those other maps of the set are writing.
+    A map waits for those it depends on, so these are the ones of a cycle."""
+    others = copying_beside(run).select_related("table_map__version")
+    field = f"{direction.target.value}_table"
+    return {
+        getattr(other.table_map.version, field)
+        for other in others
+        if other.table_map.version is not None
+    }
+
+
+def _deferred(chunk: Chunk) -> Deferred:
+    stored = chunk.deferred or {}
+    return Deferred(
+        [tuple(key) for key in stored.get("begun", ())],
+        [tuple(key) for key in stored.get("left", ())],
+    )
+
+
 def finish(chunk: Chunk, result: ChunkResult) -> None:
-    """Count the chunk, once. Raises ClaimLost when it is not ours any more."""
+    """Count a pass over the chunk, once; with deferred rows it waits for another.
+    Raises ClaimLost when it is not ours any more."""
     values = {name: getattr(result, name) for name in COUNTS}
+    counts: dict[str, object] = dict(values)
+    waiting = None
+    if chunk.deferred is not None:
+        counts = {name: F(name) + value for name, value in values.items()}
+    elif result.deferred:
+        waiting = {"begun": result.deferred.begun, "left": result.deferred.left}
     with transaction.atomic():
         done = _held(chunk).update(
-            state=ChunkState.DONE, claimed_at=None, not_before=None, **values
+            state=ChunkState.DEFERRED if waiting else ChunkState.DONE,
+            claimed_at=None,
+            not_before=None,
+            deferred=waiting,
+            **counts,
         )
         if not done:
             raise ClaimLost
@@ -259,12 +342,7 @@ def release(chunk: Chunk, message: str) -> None:
     """Hand the chunk back, to be tried again a little later each time."""
     delay = min(2 ** min(chunk.attempts, 10), BACK_OFF_SECONDS)
     with transaction.atomic():
-        released = _held(chunk).update(
-            state=ChunkState.WAITING,
-            claimed_at=None,
-            not_before=timezone.now() + timedelta(seconds=delay),
-            **dict.fromkeys(COUNTS, 0),
-        )
+        released = _handed_back(_held(chunk), timezone.now() + timedelta(seconds=delay))
         if released:
             InitialSyncRun.objects.filter(pk=chunk.leg_run.run_id).update(
                 message=message

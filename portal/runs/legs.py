@@ -11,6 +11,7 @@ from portal.refusals import Refusal
 from syncengine.connectors.base import Connector
 from syncengine.mapping.compiled import CompiledLeg
 from syncengine.mapping.compiler import compile_leg
+from syncengine.mapping.dependencies import lookup_tables
 from syncengine.mapping.model import Direction, Side
 from syncengine.mapping.model import TableMap as Definition
 
@@ -52,10 +53,7 @@ def load_legs(table_map: TableMap) -> MapLegs:
     }
     schemas = {
         side: connector.tables(
-            [
-                definition.table(side),
-                *(one.table for one in definition.lookups if one.side is side),
-            ]
+            [definition.table(side), *lookup_tables(definition, side)]
         )
         for side, connector in connectors.items()
     }

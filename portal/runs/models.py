@@ -14,13 +14,21 @@ class RunState(models.TextChoices):
 
     WAITING = "waiting", "Waiting"
     COPYING = "copying", "Copying"
+    LINKING = "linking", "Filling references"
     DRAINING = "draining", "Catching up"
     COMPLETED = "completed", "Completed"
     FAILED = "failed", "Failed"
     CANCELLED = "cancelled", "Cancelled"
 
 
-ACTIVE_RUN_STATES = (RunState.WAITING, RunState.COPYING, RunState.DRAINING)
+ACTIVE_RUN_STATES = (
+    RunState.WAITING,
+    RunState.COPYING,
+    RunState.LINKING,
+    RunState.DRAINING,
+)
+COPYING_STATES = (RunState.COPYING, RunState.LINKING)
+"""The states in which workers copy chunks."""
 
 
 class ChunkState(models.TextChoices):
@@ -28,8 +36,12 @@ class ChunkState(models.TextChoices):
 
     WAITING = "waiting", "Waiting"
     RUNNING = "running", "Running"
+    DEFERRED = "deferred", "Waiting for other rows"
     DONE = "done", "Done"
     FAILED = "failed", "Failed"
+
+
+OPEN_CHUNK_STATES = (ChunkState.WAITING, ChunkState.RUNNING, ChunkState.DEFERRED)
 
 
 class InitialSyncRun(models.Model):
@@ -56,6 +68,11 @@ class InitialSyncRun(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
+    copied_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When all rows had been copied, some perhaps without references.",
+    )
     finished_at = models.DateTimeField(null=True, blank=True)
     correlation_id = models.CharField(max_length=32, blank=True)
 
@@ -142,6 +159,11 @@ class Chunk(Counts):
     claimed_at = models.DateTimeField(null=True, blank=True)
     not_before = models.DateTimeField(null=True, blank=True)
     planned_rows = models.BigIntegerField(default=0)
+    deferred = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Keys of rows whose references are filled in a second pass.",
+    )
 
     class Meta:
         ordering = ["leg_run", "number"]
@@ -154,7 +176,7 @@ class Chunk(Counts):
         indexes = [
             models.Index(
                 fields=["leg_run", "number"],
-                condition=Q(state__in=(ChunkState.WAITING, ChunkState.RUNNING)),
+                condition=Q(state__in=OPEN_CHUNK_STATES),
                 name="chunk_open_for_claim",
             )
         ]

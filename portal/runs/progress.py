@@ -2,7 +2,8 @@
 
 waiting: until both streams queue the map's changes, and until the maps its lookups
 lead to are copied. copying: leg by leg, each cut into chunks that workers claim.
-draining: the streams replay what was queued; `complete_run` ends it.
+linking: rows whose references led to rows that came later are loaded again. draining:
+ the streams replay what was queued; `complete_run` ends it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from portal.environments.models import Stream
@@ -24,12 +26,14 @@ from portal.runs import chunks
 from portal.runs.legs import MapLegs, load_legs, with_legs
 from portal.runs.models import (
     ACTIVE_RUN_STATES,
+    COPYING_STATES,
     Chunk,
     ChunkState,
     InitialSyncRun,
     LegRun,
     RunState,
 )
+from portal.runs.queries import copying_beside
 from portal.runs.services import complete_run, fail_run
 from syncengine.connectors.base import ChunkRange
 from syncengine.errors import EngineError
@@ -98,6 +102,9 @@ def _advance(run: InitialSyncRun, chunk_rows: int) -> None:
         _start(run)
     if run.state == RunState.COPYING:
         _copy(run, chunk_rows)
+    if run.state == RunState.LINKING:
+        if not _unlinked(run).exists():
+            _drain(run)
     elif run.state == RunState.DRAINING and run.table_map.state == MapState.RUNNING:
         complete_run(run)
 
@@ -143,14 +150,7 @@ def _what_it_waits_for(run: InitialSyncRun) -> str:
 
 def _unfinished_prerequisites(run: InitialSyncRun) -> str:
     """The maps whose rows must be there first and are not yet, in a sentence."""
-    others = set(
-        InitialSyncRun.objects.filter(
-            table_map__connection_set_id=run.table_map.connection_set_id,
-            state__in=(RunState.WAITING, RunState.COPYING),
-        )
-        .exclude(pk=run.pk)
-        .values_list("table_map__name", flat=True)
-    )
+    others = set(copying_beside(run).values_list("table_map__name", flat=True))
     if not others:
         return ""
     needs = _needs(run.table_map)
@@ -209,7 +209,40 @@ def _copy(run: InitialSyncRun, chunk_rows: int) -> None:
             _close_if_done(leg_run)
         if any(leg_run.state != RunState.COMPLETED for leg_run in turn):
             return
-    _drain(run)
+    if run.copied_at is None:
+        run.copied_at = timezone.now()
+        run.save(update_fields=["copied_at"])
+    if not _unlinked(run).exists():
+        _drain(run)
+    elif waiting := _copied_later(run):
+        _say(run, f"Waiting for the copy of {', '.join(waiting)}.")
+    else:
+        _begin_linking(run)
+
+
+def _unlinked(run: InitialSyncRun) -> QuerySet[Chunk]:
+    """Chunks with rows that wait for references, or are being completed."""
+    return Chunk.objects.filter(
+        leg_run__run=run, state__in=(ChunkState.DEFERRED, ChunkState.RUNNING)
+    )
+
+
+def _begin_linking(run: InitialSyncRun) -> None:
+    """All rows that references of this run lead to are there now: workers fill them."""
+    moved = InitialSyncRun.objects.filter(pk=run.pk, state=RunState.COPYING).update(
+        state=RunState.LINKING, message=""
+    )
+    if moved:
+        run.state = RunState.LINKING
+        run.message = ""
+
+
+def _copied_later(run: InitialSyncRun) -> list[str]:
+    """The maps whose rows this one refers to and that are still being copied."""
+    others = set(copying_beside(run).values_list("table_map__name", flat=True))
+    return [
+        name for name in _needs(run.table_map)[run.table_map.name] if name in others
+    ]
 
 
 def _create_leg_runs(run: InitialSyncRun, legs: MapLegs) -> list[LegRun]:
@@ -280,7 +313,9 @@ def _keep_plan(leg_run: LegRun, ranges: Sequence[ChunkRange], now: datetime) -> 
 def _close_if_done(leg_run: LegRun) -> None:
     if leg_run.state != RunState.COPYING:
         return
-    if leg_run.chunks.exclude(state=ChunkState.DONE).exists():
+    if leg_run.chunks.exclude(
+        state__in=(ChunkState.DONE, ChunkState.DEFERRED)
+    ).exists():
         return
     LegRun.objects.filter(pk=leg_run.pk, state=RunState.COPYING).update(
         state=RunState.COMPLETED, finished_at=timezone.now()
@@ -304,9 +339,9 @@ def _drain(run: InitialSyncRun) -> None:
 @transaction.atomic
 def _switch_to_drain(run: InitialSyncRun, positions: Mapping[Direction, str]) -> None:
     table_map = TableMap.objects.select_for_update().get(pk=run.table_map_id)
-    switched = InitialSyncRun.objects.filter(pk=run.pk, state=RunState.COPYING).update(
-        state=RunState.DRAINING, message=""
-    )
+    switched = InitialSyncRun.objects.filter(
+        pk=run.pk, state__in=COPYING_STATES
+    ).update(state=RunState.DRAINING, message="")
     if not switched or table_map.state != MapState.INITIALIZING:
         return
     for direction, position in positions.items():

@@ -14,6 +14,8 @@ from portal.maps.models import MapState, TableMap
 from portal.refusals import ActionForbidden
 from portal.runs.models import (
     ACTIVE_RUN_STATES,
+    COPYING_STATES,
+    OPEN_CHUNK_STATES,
     Chunk,
     ChunkState,
     InitialSyncRun,
@@ -35,7 +37,7 @@ def complete_run(run: InitialSyncRun) -> bool:
     totals = run_counts(run)
     message = _summary(totals)
     ended = InitialSyncRun.objects.filter(
-        pk=run.pk, state__in=(RunState.COPYING, RunState.DRAINING)
+        pk=run.pk, state__in=(*COPYING_STATES, RunState.DRAINING)
     ).update(state=RunState.COMPLETED, message=message, finished_at=timezone.now())
     if not ended:
         return False
@@ -111,9 +113,9 @@ def _end_parts(run: InitialSyncRun, state: RunState) -> None:
     LegRun.objects.filter(
         run=run, state__in=(RunState.WAITING, RunState.COPYING)
     ).update(state=state, finished_at=timezone.now())
-    Chunk.objects.filter(
-        leg_run__run=run, state__in=(ChunkState.WAITING, ChunkState.RUNNING)
-    ).update(state=ChunkState.FAILED, claimed_at=None)
+    Chunk.objects.filter(leg_run__run=run, state__in=OPEN_CHUNK_STATES).update(
+        state=ChunkState.FAILED, claimed_at=None
+    )
 
 
 def _summary(totals: dict[str, int]) -> str:

@@ -243,12 +243,16 @@ class ApplyResult:
 
 @dataclass(slots=True)
 class LoadResult:
-    """Counts of one bulk load; inserted + updated + unchanged + failed = given."""
+    """Counts of one bulk load; inserted + updated + unchanged + failed + deferred =
+    given. Deferred rows wait for a reference: those in `begun` were inserted without
+    it, those in `left` are there already and were not touched."""
 
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
     failures: list[tuple[Row, Outcome]] = field(default_factory=list)
+    begun: list[Row] = field(default_factory=list)
+    left: list[Row] = field(default_factory=list)
 
 
 class WriteRefused(Exception):
@@ -314,11 +318,19 @@ class Writer(Protocol):
         then TransientError."""
 
     def load(
-        self, leg: CompiledLeg, rows: Sequence[Row], *, insert_only: bool = False
+        self,
+        leg: CompiledLeg,
+        rows: Sequence[Row],
+        *,
+        insert_only: bool = False,
+        defer: frozenset[int] = frozenset(),
     ) -> LoadResult:
         """Bulk upsert of mapped rows in one transaction under our mark: only rows
         that differ are written; refused rows are isolated and reported, all others
-        committed. `insert_only` leaves existing rows alone (counted unchanged)."""
+        committed. `insert_only` leaves existing rows alone (counted unchanged).
+        A row whose lookup in a slot of `defer` finds nothing yet is deferred: it is
+        inserted without that reference, or left alone if it exists; the caller loads
+        it again when the other rows are there."""
 
     def position(self) -> str | None:
         """The position stored with the last applied batch of this stream."""

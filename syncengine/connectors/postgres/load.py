@@ -60,13 +60,14 @@ def bulk_load(
     *,
     insert_only: bool,
     link: str,
+    defer: frozenset[int] = frozenset(),
 ) -> LoadResult:
     """Write mapped rows under the mark of `link`; see `Writer.load` for the promise.
 
     `connection` is in autocommit mode. Raises TransientError, OutageError, or
     SetupError when the table or a column is gone.
     """
-    load = _Load(connection, statements, leg, insert_only)
+    load = _Load(connection, statements, leg, insert_only, defer)
     try:
         with connection.transaction():
             connection.execute(_MARK, (MARK_PREFIX, link))
@@ -86,12 +87,15 @@ class _Load:
         statements: LegStatements,
         leg: CompiledLeg,
         insert_only: bool,
+        defer: frozenset[int],
     ) -> None:
         self._connection = connection
         self._statements = LoadStatements(leg, statements.table)
         self._leg = leg
         self._insert_only = insert_only
-        self._references = References(connection, statements, leg)
+        self._references = References(connection, statements, leg, defer)
+        self._begun: list[Record] = []
+        self._left: list[Record] = []
         self._failed: dict[Record, Outcome] = {}
         self._resolved = False
         self.result = LoadResult()
@@ -112,6 +116,7 @@ class _Load:
         before = list(self.result.failures)
         while True:
             self._failed = {}
+            self._begun, self._left = [], []
             written = _Written()
             with self._connection.transaction() as attempt:
                 lost = self._attempt(records, written)
@@ -123,7 +128,12 @@ class _Load:
             records = [record for record in records if record not in lost]
         failed = [(record.row, outcome) for record, outcome in self._failed.items()]
         self.result = LoadResult(
-            written.inserted, written.updated, written.unchanged, before + failed
+            written.inserted,
+            written.updated,
+            written.unchanged,
+            before + failed,
+            [record.row for record in self._begun],
+            [record.row for record in self._left],
         )
 
     def _has_whole_keys(self, rows: Sequence[Row]) -> bool:
@@ -181,7 +191,24 @@ class _Load:
                 break
             self._write(again.ready, written, new=True)
             waiting = again.blocked
+        self._begin(found.deferred, written)
         return self._complete(found.later)
+
+    def _begin(self, deferred: list[Record], written: _Written) -> None:
+        """Insert the records that wait for a reference and are not there yet."""
+        if not deferred:
+            return
+        query = self._statements.present()
+        keys = _arrays([record.values for record in deferred], self._leg.key)
+        found = self._connection.execute(query, keys, prepare=False).fetchall()
+        present = {int(number) - 1 for (number,) in found}
+        if self._insert_only:
+            written.unchanged += len(present)
+        else:
+            self._left = [deferred[i] for i in sorted(present)]
+        new = [record for i, record in enumerate(deferred) if i not in present]
+        self._write(new, _Written(), new=True)
+        self._begun = [record for record in new if record not in self._failed]
 
     def _complete(self, later: list[Record]) -> dict[Record, Outcome]:
         """Fill references to rows of this very set, now that those exist."""

@@ -63,6 +63,20 @@ class LoadStatements:
             match=self._match(),
         )
 
+    def present(self) -> sql.Composed:
+        """The ordinals of keys that exist; arrays of the key's slots."""
+        key = self._leg.key
+        return sql.SQL(
+            "SELECT s.n FROM (SELECT u.n, {values} FROM unnest({arrays}) "
+            "WITH ORDINALITY AS u({names}, n)) AS s JOIN {table} AS t ON {match}"
+        ).format(
+            values=self._values(key),
+            arrays=self._arrays(key),
+            names=_COMMA.join(self._names[i] for i in key),
+            table=self._table,
+            match=self._match(),
+        )
+
     def merge(self, *, insert_only: bool) -> sql.Composed:
         """Insert what is missing and update what differs; gives both counts."""
         every = range(len(self._leg.slots))

@@ -32,12 +32,14 @@ class Resolution:
 
     `ready` have every reference. `later` wait for rows of the same set through
     columns that may stay null until then, and are null now. `blocked` wait through
-    columns that may not be null. `failed` refer to nothing.
+    columns that may not be null. `deferred` wait for rows that are still to come, and
+    are null there now. `failed` refer to nothing.
     """
 
     ready: list[Record] = field(default_factory=list)
     later: list[Record] = field(default_factory=list)
     blocked: list[Record] = field(default_factory=list)
+    deferred: list[Record] = field(default_factory=list)
     failed: dict[Record, Outcome] = field(default_factory=dict)
 
 
@@ -49,7 +51,9 @@ class References:
         connection: PostgresConnection,
         statements: LegStatements,
         leg: CompiledLeg,
+        defer: frozenset[int] = frozenset(),
     ) -> None:
+        self._defer = defer
         self._connection = connection
         self._statements = statements
         self._leg = leg
@@ -145,7 +149,7 @@ class References:
                 resolution.failed[record] = outcome
                 return
             values[self._leg.company] = company
-        wait = block = False
+        wait = block = defer = False
         for index, lookup in self._lookups:
             key = row[index]
             if key is None:
@@ -156,6 +160,8 @@ class References:
                 nullable = self._leg.slots[index].nullable
                 wait = wait or nullable
                 block = block or not nullable or index in self._leg.key
+            elif reference is None and index in self._defer:
+                defer = True
             elif reference is None or reference is AMBIGUOUS:
                 outcome = self._failure(row, index, many=reference is AMBIGUOUS)
                 resolution.failed[record] = outcome
@@ -164,6 +170,8 @@ class References:
         record.values = tuple(values)
         if block:
             resolution.blocked.append(record)
+        elif defer:
+            resolution.deferred.append(record)
         elif wait:
             resolution.later.append(record)
         else:

@@ -324,7 +324,12 @@ class PostgresWriter:
             self._abandon()
 
     def load(
-        self, leg: CompiledLeg, rows: Sequence[Row], *, insert_only: bool = False
+        self,
+        leg: CompiledLeg,
+        rows: Sequence[Row],
+        *,
+        insert_only: bool = False,
+        defer: frozenset[int] = frozenset(),
     ) -> LoadResult:
         """Bulk upsert of mapped rows; see the contract."""
         from syncengine.connectors.postgres.load import bulk_load
@@ -340,6 +345,7 @@ class PostgresWriter:
                 leg,
                 rows,
                 insert_only=insert_only,
+                defer=defer,
                 link=self._link,
             )
         except psycopg.Error as error:

@@ -1,0 +1,17 @@
+"""Reads about runs that more than one step needs."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from portal.runs.models import InitialSyncRun, RunState
+
+
+def copying_beside(run: InitialSyncRun) -> QuerySet[InitialSyncRun]:
+    """Runs of other maps of the set whose rows are not all there yet: they have not
+    ended their first pass."""
+    return InitialSyncRun.objects.filter(
+        table_map__connection_set_id=run.table_map.connection_set_id,
+        state__in=(RunState.WAITING, RunState.COPYING),
+        copied_at=None,
+    ).exclude(pk=run.pk)
