@@ -17,9 +17,11 @@ from tests.bench.live_measures import (
     throughput_results,
 )
 from tests.bench.report import Report, Result, write_section
+from tests.bench.row_measures import row_results
+from tests.bench.scale_measures import scale_results
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
-MEASURES = ("initial", "latency", "throughput", "catch-up")
+MEASURES = ("rows", "initial", "latency", "throughput", "catch-up", "scale")
 
 
 def main() -> int:
@@ -33,6 +35,8 @@ def main() -> int:
             "load and server share the machine",
         )
         measures: dict[str, Callable[[], list[Result]]] = {
+            "rows": lambda: row_results(on, options.seconds / 2),
+            "scale": lambda: scale_results(on, options.changes),
             "initial": lambda: initial_results(
                 on, options.rows, options.rounds, options.workers
             ),
@@ -62,6 +66,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each live load")
     parser.add_argument(
         "--backlog", type=int, default=2000, help="transactions of 100 rows"
+    )
+    parser.add_argument(
+        "--changes", type=int, default=20_000, help="worked off with 1 and 135 maps"
     )
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--page", type=Path, default=PAGE, help="where the table goes")

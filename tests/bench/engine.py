@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
-from typing import Any
+from typing import Any, Protocol
 
+from syncengine.connectors.base import Connector
 from syncengine.initial import copy_chunk, plan_leg
 from syncengine.live import LiveStream
-from syncengine.mapping.model import Direction, Side
+from syncengine.mapping.model import Direction, LegalEntityPair, Side, TableMap
 from syncengine.ports import LegMode
 from tests.bench.live_measures import Flow, Running, Ways, mapped_tables
 from tests.bench.maps import LINK, LINKED, MAPPED, Link
@@ -26,10 +27,23 @@ SOURCES = {"L": Side.FINOPS, "R": Side.DATAVERSE}
 _context = multiprocessing.get_context("spawn")
 
 
+class Linked(Protocol):
+    """What a live stream is told: maps and how to reach both sides. Travels to other
+    processes."""
+
+    @property
+    def maps(self) -> Sequence[TableMap]: ...
+
+    @property
+    def legal_entities(self) -> Sequence[LegalEntityPair]: ...
+
+    def connector(self, side: Side) -> Connector: ...
+
+
 class LiveProcess:
     """One live stream in a worker process: loaded first, then let go at once."""
 
-    def __init__(self, link: Link, side: Side) -> None:
+    def __init__(self, link: Linked, side: Side) -> None:
         self._link, self._side = link, side
         self._spawn()
 
@@ -90,10 +104,11 @@ class _Stream(MemoryStream):
 
 
 def _stream(
-    link: Link, side: Side, loaded: Event, go: Event, ready: Event, stop: Event
+    link: Linked, side: Side, loaded: Event, go: Event, ready: Event, stop: Event
 ) -> None:
-    state = MemoryState([link.table_map], LINKED)
-    state.set_mode(1, LegMode.LIVE)
+    state = MemoryState(link.maps, link.legal_entities)
+    for number in range(1, len(link.maps) + 1):
+        state.set_mode(number, LegMode.LIVE)
     stream = _Stream(state, side)
     stream.ready = ready
     live = LiveStream(

@@ -86,6 +86,12 @@ class Link:
     table_map: TableMap
     finops: str
     dataverse: str
+    legal_entities = LINKED
+
+    @property
+    def maps(self) -> tuple[TableMap, ...]:
+        """The one map."""
+        return (self.table_map,)
 
     def connector(self, side: Side) -> Connector:
         """The connector of one side; the plain map knows no companies."""
