@@ -86,6 +86,12 @@ CHANGE = {
     "changed": Label("Changed", "edit", "wait"),
 }
 
+OPERATION = {
+    "create": Label("New map", "add_circle", "good"),
+    "update": Label("New version", "edit", "wait"),
+    "unchanged": Label("Unchanged", "check_circle", "off"),
+}
+
 KINDS = {
     "map": MAP,
     "stream": STREAM,
@@ -94,6 +100,7 @@ KINDS = {
     "health": HEALTH,
     "finding": FINDING,
     "change": CHANGE,
+    "operation": OPERATION,
 }
 
 SIDES = {"finops": "FinOps", "dataverse": "Dataverse"}

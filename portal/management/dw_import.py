@@ -8,20 +8,18 @@ from portal.environments.queries import choose_connection_set
 from portal.management.dw_configuration import MARKS
 from portal.management.reading import read_text
 from portal.management.results import Add, Console, Result
+from portal.maps.map_files import read_map_files
 from portal.maps.product_files import import_maps
-from portal.refusals import Refusal
-from syncengine.mapping.product_json import (
-    FileError,
-    ImportedMap,
-    parse_product_maps,
-    summary,
-)
+from syncengine.mapping.product_json import summary
 
 
 def register(add: Add) -> None:
     """Add the import of map files."""
-    parser = add("import", run_import, "take over map files of the original product")
+    parser = add("import", run_import, "take over maps from files")
     parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument(
+        "--plan", action="store_true", help="show what would be done, change nothing"
+    )
     parser.add_argument(
         "--connection-set", metavar="NAME", help="where the maps belong"
     )
@@ -30,18 +28,19 @@ def register(add: Add) -> None:
 def run_import(options: argparse.Namespace, console: Console) -> Result:
     """Import all files or none, and list what could not be carried."""
     connection_set = choose_connection_set(options.connection_set)
-    found = _read(options.files)
-    imports = import_maps(connection_set, [imported for _, imported in found])
+    texts = [(file, read_text(file)) for file in dict.fromkeys(options.files)]
+    files = read_map_files(texts, connection_set.name)
+    imports = import_maps(connection_set, files, plan=options.plan)
     lines, rows = [], []
-    for (file, _), done in zip(found, imports, strict=True):
+    for done in imports:
         operation = done.difference.operation.value
-        lines.append(f"{MARKS[operation]} map {done.difference.name} ({file})")
+        lines.append(f"{MARKS[operation]} map {done.difference.name} ({done.file})")
         lines += [f"    {detail}" for detail in done.difference.details]
         lines += [f"    {note}" for note in done.notes]
         lines += [f"    not carried: {line}" for line in summary(done.leftovers)]
         rows.append(
             {
-                "file": file,
+                "file": done.file,
                 "name": done.name,
                 "connection_set": connection_set.name,
                 "operation": operation,
@@ -57,23 +56,6 @@ def run_import(options: argparse.Namespace, console: Console) -> Result:
                 ],
             }
         )
-    return Result({"maps": rows}, "\n".join(lines))
-
-
-def _read(files: list[str]) -> list[tuple[str, ImportedMap]]:
-    found, problems = [], []
-    for file in dict.fromkeys(files):
-        text = read_text(file)
-        try:
-            found += [(file, imported) for imported in parse_product_maps(text)]
-        except FileError as error:
-            problems += [f"{file}, {problem}" for problem in error.problems]
-    if problems:
-        raise Refusal(
-            "The files cannot be imported; nothing was changed. YAML is for 'dw apply'."
-            if any("not JSON" in problem for problem in problems)
-            else "The files cannot be imported; nothing was changed.",
-            code=FileError.code,
-            reasons=problems,
-        )
-    return found
+    if options.plan:
+        lines.append("Nothing was changed: this is the plan.")
+    return Result({"plan": options.plan, "maps": rows}, "\n".join(lines))

@@ -20,7 +20,7 @@ from portal.environments import services as environments
 from portal.environments.connectors import company_rule
 from portal.environments.models import ConnectionSet, Environment
 from portal.maps import services as maps
-from portal.maps.conversion import to_engine
+from portal.maps.conversion import WITH_LINES, to_engine
 from portal.maps.models import TableMap
 from portal.maps.preparation import maps_of
 from portal.maps.versions import create_version
@@ -105,9 +105,10 @@ def apply_document(
         for connection_set in document.connection_sets:
             with made.collecting():
                 _connection_set(connection_set, made, user)
+        stored = _Stored(document.maps)
         for entry in document.maps:
             with made.collecting():
-                _map(entry, made, user)
+                _map(entry, stored, made, user)
         if made.problems:
             raise ConfigurationRefused(
                 "The file cannot be applied; nothing was changed.",
@@ -206,20 +207,35 @@ def _connection_set(entry: ConnectionSetFile, plan: _Plan, user: User | None) ->
     plan.add(Kind.CONNECTION_SET, entry.name, True, details)
 
 
-def _map(entry: MapFile, plan: _Plan, user: User | None) -> None:
+class _Stored:
+    """The connection sets and maps that files name, read at once."""
+
+    def __init__(self, entries: Sequence[MapFile]) -> None:
+        names = {entry.connection_set for entry in entries}
+        self.sets = {
+            one.name: one for one in ConnectionSet.objects.filter(name__in=names)
+        }
+        maps = (
+            TableMap.objects.filter(
+                connection_set__in=self.sets.values(),
+                name__in={entry.table_map.name for entry in entries},
+            )
+            .select_related("connection_set", "version__table_map")
+            .prefetch_related(*(f"version__{name}" for name in WITH_LINES))
+        )
+        self.maps = {(one.connection_set.name, one.name): one for one in maps}
+
+
+def _map(entry: MapFile, stored: _Stored, plan: _Plan, user: User | None) -> None:
     wanted = entry.table_map
-    connection_set = ConnectionSet.objects.filter(name=entry.connection_set).first()
+    connection_set = stored.sets.get(entry.connection_set)
     if connection_set is None:
         plan.problems.append(
             f"Map {wanted.name}: there is no connection set {entry.connection_set}."
         )
         return
     name = f"{connection_set.name}/{wanted.name}"
-    present = (
-        TableMap.objects.select_related("version__table_map")
-        .filter(connection_set=connection_set, name=wanted.name)
-        .first()
-    )
+    present = stored.maps.get((connection_set.name, wanted.name))
     if present is None:
         maps.create_map(connection_set, wanted, user=user)
         plan.add(Kind.MAP, name, False)

@@ -1,4 +1,4 @@
-"""Taking over map files of the original product, under the rules of `dw apply`."""
+"""Taking over maps from files, under the rules of `dw apply`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from django.db import transaction
+
+from portal.activity import services as activity
 from portal.environments.models import ConnectionSet
-from portal.maps.configuration import Difference, apply_document
+from portal.maps.configuration import Difference, Kind, apply_document
 from portal.maps.conversion import to_engine
+from portal.maps.map_files import MapFiles
 from portal.maps.preparation import maps_of
 from portal.refusals import ConfigurationRefused
 from syncengine import catalog
 from syncengine.mapping.files import Document, MapFile
 from syncengine.mapping.model import TableMap as Definition
-from syncengine.mapping.product_json import ImportedMap, Leftover
+from syncengine.mapping.product_json import ImportedMap, Leftover, summary
 
 if TYPE_CHECKING:
     from portal.accounts.models import User
@@ -30,6 +34,7 @@ class Import:
     """What was done with one map of a file. `notes` say what was read otherwise than
     it is written, `leftovers` what the map does not carry."""
 
+    file: str
     name: str
     difference: Difference
     notes: tuple[str, ...]
@@ -38,34 +43,66 @@ class Import:
 
 def import_maps(
     connection_set: ConnectionSet,
-    imported: Sequence[ImportedMap],
+    files: MapFiles,
     *,
+    plan: bool = False,
     user: User | None = None,
 ) -> list[Import]:
-    """Make each a map, or the next version of the map that it is; all or none.
+    """Make each a map, or the next version of the map that it is; all or none. With
+    `plan` nothing changes.
 
     A map must not run, and its version must rise. What a file of the original product
     does not say stays as the stored version says it: key, policies, declared lookups.
-    Raises ConfigurationRefused with all reasons.
+    What is not carried is listed in the activity log as well. Raises
+    ConfigurationRefused with all reasons.
     """
     stored = [to_engine(m.version) for m in maps_of(connection_set) if m.version]
-    resolved = [_resolve(each, stored) for each in imported]
+    resolved = [_resolve(imported, stored) for _, imported in files.maps]
     names = [definition.name for definition, _ in resolved]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigurationRefused(
             "The files cannot be imported; nothing was changed.",
             reasons=[f"Map {name} comes more than once." for name in twice],
         )
-    differences = apply_document(
-        Document(maps=tuple(MapFile(connection_set.name, d) for d, _ in resolved)),
-        user=user,
+    document = Document(
+        maps=tuple(MapFile(connection_set.name, each) for each, _ in resolved),
+        value_maps=files.value_maps,
     )
-    return [
-        Import(definition.name, difference, notes, each.leftovers)
-        for each, (definition, notes), difference in zip(
-            imported, resolved, differences, strict=True
-        )
-    ]
+    with transaction.atomic():
+        differences = apply_document(document, plan=plan, user=user)
+        of_maps = [each for each in differences if each.kind is Kind.MAP]
+        done = [
+            Import(file, definition.name, difference, notes, imported.leftovers)
+            for (file, imported), (definition, notes), difference in zip(
+                files.maps, resolved, of_maps, strict=True
+            )
+        ]
+        if not plan:
+            _log(connection_set, done, user)
+    return done
+
+
+def _log(
+    connection_set: ConnectionSet, done: Sequence[Import], user: User | None
+) -> None:
+    changed = [one for one in done if one.difference.operation.value != "unchanged"]
+    if not changed:
+        return
+    count = len(changed)
+    files = list(dict.fromkeys(one.file for one in done))
+    activity.record(
+        "connection_set.imported",
+        f"{count} {'map' if count == 1 else 'maps'} of {connection_set} came from "
+        f"{', '.join(files)}.",
+        user=user,
+        connection_set=connection_set,
+        details={
+            "maps": [one.name for one in changed],
+            "not_carried": [
+                f"{one.name}: {line}" for one in done for line in summary(one.leftovers)
+            ],
+        },
+    )
 
 
 def _resolve(

@@ -114,6 +114,8 @@ def addresses(portal: RunningPortal, chosen: int) -> list[str]:
         *(f"/maps/{chosen}/{tab}/" for tab in tabs),
         f"/maps/run/?map={chosen}",
         f"/maps/stop/?map={chosen}",
+        "/maps/import/",
+        f"/maps/export/?map={chosen}",
         "/ready-made/?q=onhold&sort=-columns",
         "/ready-made/fiscal-calendar-period/",
         "/ready-made/install/?name=notes",

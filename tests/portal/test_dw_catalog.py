@@ -177,11 +177,17 @@ def test_a_map_of_the_same_tables_is_there_already(contoso: ConnectionSet) -> No
     assert "contoso/terms is there already for Terms of payment" in text
 
 
-def test_all_135_maps_can_be_installed(contoso: ConnectionSet) -> None:
+def test_all_135_maps_can_be_installed_and_survive_a_file(
+    contoso: ConnectionSet, tmp_path: Path
+) -> None:
     done = dw_json("catalog", "--install", *catalog.packages())
     assert len(done["installed"]) == 135
     stored = {each.table_map for each in stored_document().maps}
     assert stored == {catalog.table_map(entry) for entry in catalog.entries()}
+    file = write(tmp_path / "all.json", dw("export", "--format", "dualwrite-json").out)
+    rows = dw_json("import", file, "--plan")["maps"]
+    assert [row["operation"] for row in rows] == ["unchanged"] * 135
+    assert not any(row["notes"] for row in rows)
 
 
 def test_an_unknown_name_installs_nothing(contoso: ConnectionSet) -> None:
@@ -335,12 +341,62 @@ def test_bad_files_are_named_with_the_place(
     contoso: ConnectionSet, tmp_path: Path
 ) -> None:
     bad = write(tmp_path / "bad.json", {**MAPPING, "version": "x"})
-    yaml = write(tmp_path / "maps.yaml", "maps: []")
-    said = reasons(dw("import", bad, yaml))
-    assert "YAML is for 'dw apply'." in said[0]
+    empty = write(tmp_path / "maps.yaml", "environments: []")
+    wrong = write(tmp_path / "wrong.yml", "maps: [{name: m}]")
+    broken = write(tmp_path / "broken.txt", "[1,")
+    said = reasons(dw("import", bad, empty, wrong, broken))
+    assert said[0] == "The files cannot be imported; nothing was changed."
     assert said[1].startswith(f"  - {bad}, version: x must be four numbers")
-    assert said[2].startswith(f"  - {yaml}, line 1: This is not JSON")
+    assert said[2] == f"  - {empty}: There is no map in this file."
+    assert said[3].startswith(f"  - {wrong}, line 1: maps[0]")
+    assert said[-1].startswith(f"  - {broken}, line 1: This is not JSON")
     assert dw_json("import", bad, code=1)["error"]["code"] == "file_invalid"
+
+
+def test_a_plan_of_an_import_changes_nothing(
+    contoso: ConnectionSet, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "a.json", {**MAPPING, "description": "Ours"})
+    planned = dw_json("import", file, "--plan")
+    assert planned["plan"] is True
+    assert not TableMap.objects.exists()
+    assert not ActivityEvent.objects.filter(kind="connection_set.imported").exists()
+    assert dw_json("import", file) == {**planned, "plan": False}
+    event = ActivityEvent.objects.get(kind="connection_set.imported")
+    assert event.connection_set == contoso
+    assert event.details["maps"] == [ACCOUNTS]
+    assert any("description = Ours" in each for each in event.details["not_carried"])
+    assert "Nothing was changed: this is the plan." in dw("import", file, "--plan").out
+    assert dw_json("import", file)["maps"][0]["operation"] == "unchanged"
+    assert ActivityEvent.objects.filter(kind="connection_set.imported").count() == 1
+
+
+def test_the_maps_of_a_yaml_file_move_into_another_connection_set(
+    contoso: ConnectionSet, tmp_path: Path
+) -> None:
+    store(contoso, "customers", conflict=ConflictPolicy.MANUAL)
+    store(contoso, "vendors")
+    file = write(tmp_path / "all.yaml", dw("export").out)
+    make_connection_set(name="fabrikam")
+    rows = dw_json("import", file, "--connection-set", "fabrikam")["maps"]
+    assert [(row["name"], row["operation"]) for row in rows] == [
+        ("customers", "create"),
+        ("vendors", "create"),
+    ]
+    assert [each["place"] for each in rows[0]["not_carried"]] == [
+        "maps[0].connection_set",
+        "environments[0]",
+        "environments[1]",
+        "connection_sets[0]",
+    ]
+    assert [each["place"] for each in rows[1]["not_carried"]] == [
+        "maps[1].connection_set"
+    ]
+    stored = [(each.connection_set, each.table_map) for each in stored_document().maps]
+    assert len(stored) == 4
+    assert [m for name, m in stored if name == "contoso"] == [
+        m for name, m in stored if name == "fabrikam"
+    ]
 
 
 def test_a_missing_file_is_a_sentence(contoso: ConnectionSet) -> None:

@@ -11,6 +11,7 @@ from portal.errors.models import SyncError
 from portal.maps.models import TableMap
 from tests.factories import make_map
 from tests.portal import (
+    test_pages_files,
     test_pages_ready_made,
     test_pages_removing,
     test_pages_versions,
@@ -45,6 +46,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
 
     with_ids = {"map_page", "map_tab", "map_live", "error_page"}
     elsewhere = {
+        *test_pages_files.ALL,
         *test_pages_ready_made.ALL,
         *test_pages_removing.ALL,
         *test_pages_versions.ALL,

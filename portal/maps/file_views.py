@@ -1,0 +1,247 @@
+"""Maps to and from files, in the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.core import signing
+from django.core.exceptions import PermissionDenied
+from django.core.files.uploadedfile import UploadedFile
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.text import slugify
+from django.views.decorators.http import require_http_methods, require_safe
+
+from portal.environments.models import ConnectionSet
+from portal.maps import configuration
+from portal.maps.map_files import read_map_files
+from portal.maps.models import TableMap
+from portal.maps.product_files import Import, import_maps
+from portal.pages import chosen_ids, page, staff_page
+from portal.refusals import Refusal
+from syncengine.mapping.product_json import (
+    beyond_product,
+    dump_product_maps,
+    summary,
+)
+
+RIGHTS = ("maps.add_tablemap", "maps.change_tablemap")
+LIMIT_MEGABYTES = 8
+LIMIT = LIMIT_MEGABYTES * 1024 * 1024
+CARRIED = 2_000_000
+"""Characters of packed files that the page carries between question and answer."""
+SALT = "maps.import"
+VALID_SECONDS = 24 * 3600
+FORMATS = {
+    "yaml": ("yaml", "application/yaml"),
+    "dualwrite-json": ("json", "application/json"),
+}
+Texts = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class PlannedMap:
+    """One map of the uploaded files: what becomes of it, and what does not."""
+
+    done: Import
+    not_carried: Sequence[str]
+
+    @property
+    def operation(self) -> str:
+        """`create`, `update` or `unchanged`."""
+        return self.done.difference.operation.value
+
+
+@staff_page
+@require_http_methods(["GET", "HEAD", "POST"])
+def map_import(request: HttpRequest) -> HttpResponse:
+    """Take files, show what they would make and change, and do it when confirmed.
+
+    The page itself carries the files from the question to the answer, packed and
+    signed for this user; nothing is stored before the answer.
+    """
+    if not request.user.has_perms(RIGHTS):  # type: ignore[union-attr]
+        raise PermissionDenied
+    sets = list(ConnectionSet.objects.filter(retired_at=None).order_by("name"))
+    values = request.POST if request.method == "POST" else request.GET
+    ids = chosen_ids([values.get("set", "")])
+    target = next((one for one in sets if one.pk in ids), None)
+    if target is None and len(sets) == 1:
+        target = sets[0]
+    context: dict[str, Any] = {
+        "sets": sets,
+        "target": target,
+        "limit": LIMIT_MEGABYTES,
+    }
+    if request.method != "POST":
+        return _form(request, context)
+    try:
+        if target is None:
+            raise Refusal("Choose the connection set that the maps belong to.")
+        confirmed = "files" in request.POST
+        texts = _carried(request) if confirmed else _uploaded(request)
+        done = import_maps(
+            target,
+            read_map_files(texts, target.name),
+            plan=not confirmed,
+            user=request.user,
+        )
+        packed = "" if confirmed else _packed(request, texts)
+    except Refusal as refused:
+        return _form(request, {**context, "refused": refused}, status=409)
+    if confirmed:
+        messages.success(request, _outcome(done, target))
+        return redirect(f"{reverse('map_list')}?{urlencode({'set': target.name})}")
+    planned = [PlannedMap(one, summary(one.leftovers)) for one in done]
+    counts = [each.operation for each in planned]
+    return page(
+        request,
+        "portal/map_import_plan.html",
+        {
+            **context,
+            "planned": planned,
+            "packed": packed,
+            "created": counts.count("create"),
+            "updated": counts.count("update"),
+            "unchanged": counts.count("unchanged"),
+        },
+        title="Import maps",
+    )
+
+
+def _form(
+    request: HttpRequest, context: dict[str, Any], status: int = 200
+) -> HttpResponse:
+    return page(
+        request,
+        "portal/map_import.html",
+        context,
+        title="Import maps",
+        status=status,
+    )
+
+
+def _uploaded(request: HttpRequest) -> Texts:
+    files = request.FILES.getlist("upload")
+    if not files:
+        raise Refusal("Choose at least one file.")
+    if sum(file.size or 0 for file in files) > LIMIT:
+        raise Refusal(
+            f"The files have more than {LIMIT_MEGABYTES} MB together: import them in "
+            "parts, or with 'dw import'.",
+            code="file_too_large",
+        )
+    return [_text(file) for file in files]
+
+
+def _text(file: UploadedFile) -> tuple[str, str]:
+    name = file.name or "file"
+    try:
+        return name, file.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Refusal(f"{name} is not UTF-8 text.", code="file_unreadable") from error
+
+
+def _packed(request: HttpRequest, texts: Texts) -> str:
+    packed = signing.dumps([request.user.pk, texts], salt=SALT, compress=True)
+    if len(packed) > CARRIED:
+        raise Refusal(
+            "The files are too large for a page: import them in parts, or with 'dw "
+            "import'.",
+            code="file_too_large",
+        )
+    return packed
+
+
+def _carried(request: HttpRequest) -> Texts:
+    try:
+        user, texts = signing.loads(
+            request.POST["files"], salt=SALT, max_age=VALID_SECONDS
+        )
+    except signing.BadSignature:
+        user, texts = None, []
+    if user != request.user.pk:
+        raise Refusal(
+            "This question is too old or not yours: choose the files again.",
+            code="question_expired",
+        )
+    return [(name, text) for name, text in texts]
+
+
+def _outcome(done: Sequence[Import], target: ConnectionSet) -> str:
+    counts = [one.difference.operation.value for one in done]
+    told = [
+        f"{counts.count(operation)} {word}"
+        for operation, word in (
+            ("create", "added"),
+            ("update", "got another version"),
+            ("unchanged", "unchanged"),
+        )
+        if operation in counts
+    ]
+    return f"Maps of {target.name}: {', '.join(told)}. Nothing runs yet."
+
+
+@staff_page
+@require_safe
+def map_export(request: HttpRequest) -> HttpResponse:
+    """What can be downloaded of the chosen maps (or of all), and what the original
+    product would not take over from it."""
+    maps = _chosen(request)
+    definitions = [
+        entry.table_map for entry in configuration.stored_document(maps).maps
+    ]
+    lost = [(each.name, summary(beyond_product(each))) for each in definitions]
+    return page(
+        request,
+        "portal/map_export.html",
+        {
+            "maps": maps,
+            "count": len(definitions),
+            "lost": [(name, lines) for name, lines in lost if lines],
+            "query": urlencode({"map": [one.pk for one in maps or ()]}, doseq=True),
+            "back": reverse("map_tab", args=[maps[0].pk, "versions"])
+            if maps and len(maps) == 1
+            else reverse("map_list"),
+        },
+        title=f"Export {maps[0].name}" if maps and len(maps) == 1 else "Export maps",
+    )
+
+
+@staff_page
+@require_safe
+def map_download(request: HttpRequest) -> HttpResponse:
+    """The chosen maps (or all) as one file."""
+    maps = _chosen(request)
+    wanted = request.GET.get("format", "yaml")
+    if wanted not in FORMATS:
+        raise Http404("There is no such format.")
+    ending, content_type = FORMATS[wanted]
+    if wanted == "yaml":
+        text = configuration.export_document(maps)
+    else:
+        document = configuration.stored_document(maps)
+        text = dump_product_maps([entry.table_map for entry in document.maps])
+    name = slugify(maps[0].name) if maps and len(maps) == 1 else "maps"
+    return HttpResponse(
+        text,
+        content_type=f"{content_type}; charset=utf-8",
+        headers={
+            "Content-Disposition": f'attachment; filename="{name or "map"}.{ending}"'
+        },
+    )
+
+
+def _chosen(request: HttpRequest) -> list[TableMap] | None:
+    """The maps the address names; None where it names none, which means all."""
+    if "map" not in request.GET:
+        return None
+    maps = list(TableMap.objects.filter(pk__in=chosen_ids(request.GET.getlist("map"))))
+    if not maps:
+        raise Http404("This map does not exist any more.")
+    return maps
