@@ -3,7 +3,8 @@
 The *lead* leg maps rows of its source (the left side) into the form of its target
 (the right side), where rows are read as the leg would have written them. Columns that
 flow only the other way are compared in the left side's form. Constants are not
-compared: they are written on insert only.
+compared: they are written on insert only; nor are columns that the other leg computes
+from those that the lead leg computes another column of: they say the same twice.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from syncengine.mapping.compiled import (
     Slot,
     shown_parts,
 )
+from syncengine.mapping.computed import rule_paths
 from syncengine.mapping.filters import Expression, bind_types, parse_filter
+from syncengine.mapping.guards import Guard
 from syncengine.mapping.model import Side
 from syncengine.mapping.schema import ColumnType, CompanyRule, TypeFamily
 from syncengine.mapping.types import equal, is_padded
@@ -46,10 +49,13 @@ class ColumnDifference:
 @dataclass(frozen=True, slots=True)
 class _Compared:
     """One compared column: its index in an image, and for columns that flow both
-    ways where the other direction reads (right) and writes (left) it."""
+    ways where the other direction reads (right) and writes (left) it. `guard` is that
+    of the leg that writes it; `backwards` when that is the other leg."""
 
     column: str
     type: ColumnType
+    guard: Guard | None = None
+    backwards: bool = False
     back_slot: int | None = None
     left_index: int | None = None
 
@@ -174,7 +180,8 @@ class Counterparts:
             [self.left_columns.index(path) for path in lead.source_key]
         )
         self._compared = [self._column(i) for i in shown] + [
-            _Compared(slot.path, slot.type) for slot in back_slots
+            _Compared(slot.path, slot.type, slot.guard, backwards=True)
+            for slot in back_slots
         ]
 
     def _back_only(self) -> list[int]:
@@ -189,6 +196,18 @@ class Counterparts:
             if column.type.flows(lead.direction)
             and (path := column.on(side)) is not None
             and column.on(side.other) is not None
+        }
+        read = {
+            path.casefold()
+            for column in lead.table_map.columns
+            for path in rule_paths(column, side)
+        }
+        covered |= {
+            path.casefold()
+            for column in lead.table_map.columns
+            if column.computed
+            and (path := column.on(side)) is not None
+            and path.casefold() in read
         }
         return [
             j
@@ -218,8 +237,10 @@ class Counterparts:
                         continue
                     for at, name in enumerate(self.left_columns):
                         if name.casefold() == left.casefold():
-                            return _Compared(path, slot.type, j, at)
-        return _Compared(path, slot.type)
+                            return _Compared(
+                                path, slot.type, back_slot=j, left_index=at
+                            )
+        return _Compared(path, slot.type, slot.guard)
 
     # Reading
 
@@ -319,13 +340,15 @@ class Counterparts:
     def differences(self, left: Row, right: Row) -> tuple[ColumnDifference, ...]:
         """Columns that differ under the map between a left row and a right row in
         the layout `detail_columns`. A column that flows both ways is equal when
-        either direction would write what is there. Raises RecordError."""
+        either direction would write what is there; one that a guard leaves as it is
+        does not differ. Raises RecordError."""
         _, ours = self.left_image()(left)
         _, theirs = self.right_image()(right)
         return tuple(
             self._difference(column.column, mine, yours)
             for column, mine, yours in zip(self._compared, ours, theirs, strict=True)
             if not equal(column.type, mine, yours)
+            and not _kept(column, mine, yours)
             and not self._equal_backwards(column, left, right)
         )
 
@@ -349,6 +372,14 @@ class Counterparts:
         if self.left_side is Side.FINOPS:
             return ColumnDifference(column, left, right)
         return ColumnDifference(column, right, left)
+
+
+def _kept(column: _Compared, mine: str | None, yours: str | None) -> bool:
+    """True when the guard of the only leg that writes the column leaves it alone."""
+    if column.guard is None:
+        return False
+    result, present = (yours, mine) if column.backwards else (mine, yours)
+    return not column.guard.allows(result, present)
 
 
 def _paths(slots: Sequence[Slot]) -> list[str]:

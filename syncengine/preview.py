@@ -14,9 +14,13 @@ from syncengine.mapping.compiled import (
     CompiledLeg,
     Resolved,
     Row,
+    Slot,
     named_values,
 )
+from syncengine.mapping.computed import rule_paths
+from syncengine.mapping.model import ColumnMap, Direction, Side
 from syncengine.mapping.types import equal
+from syncengine.mapping.value_tables import BLANK
 
 
 class Rule(StrEnum):
@@ -26,15 +30,19 @@ class Rule(StrEnum):
     CONSTANT = "constant"
     DEFAULT = "default"
     VALUE_MAP = "value map"
+    DECISION = "decision table"
+    EXPRESSION = "expression"
     LOOKUP = "lookup"
     CONVERSION = "conversion"
     COPY = "copy"
+    KEPT = "kept as it is"
 
 
 @dataclass(frozen=True, slots=True)
 class PreviewColumn:
     """A column the leg writes: where its value comes from and by which rule, what it
-    would become, and what it is now. `source` is None for constants."""
+    would become, and what it is now. `source` is None for constants; several sources
+    are joined by commas, their values by ` / `."""
 
     column: str
     source: str | None
@@ -159,42 +167,88 @@ def _columns(
                 and not equal(slot.type, mapped[index], present[index])
             )
         )
+        kept = (
+            differs
+            and present is not None
+            and _keeps(slot, mapped[index], present[index])
+        )
         for column, result in results.items():
-            path, rule = _origin(leg, index, column)
-            value = None if path is None else source.get(path)
-            if value is None and rule is not Rule.CONSTANT and result is not None:
+            origin = _origin(leg, index, column)
+            rule, value = origin.rule, origin.value(source)
+            if value is None and origin.has_default and result is not None:
                 rule = Rule.DEFAULT
+            if kept:
+                rule, result = Rule.KEPT, there[column]
             yield PreviewColumn(
-                column, path, value, rule, result, there[column], differs
+                column,
+                ", ".join(origin.paths) or None,
+                value,
+                rule,
+                result,
+                there[column],
+                differs and not kept,
             )
 
 
-def _origin(leg: CompiledLeg, index: int, column: str) -> tuple[str | None, Rule]:
-    """The source path of a column path a slot writes, and the rule that carries it."""
+def _keeps(slot: Slot, result: str | None, present: str | None) -> bool:
+    return slot.guard is not None and not slot.guard.allows(result, present)
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """The source paths that feed a column path, the rule that carries them, and
+    whether a null is replaced by a default."""
+
+    rule: Rule
+    paths: tuple[str, ...] = ()
+    has_default: bool = True
+
+    def value(self, source: Mapping[str, str | None]) -> str | None:
+        """What the source holds there."""
+        values = [source.get(path) for path in self.paths]
+        if not any(value is not None for value in values):
+            return None
+        return " / ".join(value or "" for value in values)
+
+
+def _origin(leg: CompiledLeg, index: int, column: str) -> _Origin:
+    """Where the value of a column path that a slot writes comes from."""
     slot = leg.slots[index]
     if index == leg.company and leg.source_company is not None:
-        return leg.source_company.path, Rule.COMPANY
+        return _Origin(Rule.COMPANY, (leg.source_company.path,))
     direction = leg.direction
+    spelled = {known.casefold(): known for known in leg.source_paths}
     for line in leg.table_map.columns:
-        path, written = line.on(direction.source), line.on(direction.target)
+        written = line.on(direction.target)
         if written is None or not line.type.flows(direction):
             continue
         if written.casefold() != column.casefold():
             continue
+        paths = rule_paths(line, direction.source)
+        if paths:
+            rule = Rule.DECISION if line.decision is not None else Rule.EXPRESSION
+            paths = tuple(spelled.get(path.casefold(), path) for path in paths)
+            return _Origin(rule, paths, has_default=line.decision is None)
+        path = line.on(direction.source)
         if path is None:
-            return None, Rule.CONSTANT
-        spelled = {known.casefold(): known for known in leg.source_paths}
+            return _Origin(Rule.CONSTANT, has_default=False)
         path = spelled.get(path.casefold(), path)
         if line.values is not None:
-            return path, Rule.VALUE_MAP
+            return _Origin(Rule.VALUE_MAP, (path,), not _maps_blank(line, direction))
         if slot.lookup is not None or "." in path:
-            return path, Rule.LOOKUP
+            return _Origin(Rule.LOOKUP, (path,))
         own = leg.source.column(path)
         same = own is not None and own.type == slot.type
-        return path, Rule.COPY if same else Rule.CONVERSION
+        return _Origin(Rule.COPY if same else Rule.CONVERSION, (path,))
     if index in leg.constants:
-        return None, Rule.CONSTANT
-    return next(iter(slot.sources), None), Rule.COPY
+        return _Origin(Rule.CONSTANT, has_default=False)
+    return _Origin(Rule.COPY, slot.sources[:1])
+
+
+def _maps_blank(line: ColumnMap, direction: Direction) -> bool:
+    """True when the value map says what no value becomes."""
+    side = 0 if direction.source is Side.FINOPS else 1
+    return any(pair[side].strip().casefold() == BLANK for pair in line.values or ())
 
 
 def _present(reader: Reader, leg: CompiledLeg, key: Row) -> Row | None:

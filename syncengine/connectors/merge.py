@@ -2,7 +2,8 @@
 
 Architecture section 6, Conflicts: the change's before-images are the base. A column
 whose present value equals one of them is written; one that already equals the new
-value is done; anything else is a conflict on that column alone.
+value is done; anything else is a conflict on that column alone. A guarded column is
+written where its guard allows it and never contested: it may differ by design.
 """
 
 from __future__ import annotations
@@ -39,10 +40,14 @@ def merge(
         if operation.update and not operation.force:
             if all(value == new for value in earlier):
                 continue
-            if now in earlier:
+            if now in earlier and slot.guard is None:
                 changed.append(index)
                 continue
         if _same(slot, new, now):
+            continue
+        if slot.guard is not None:
+            if slot.guard.allows(new, now):
+                changed.append(index)
             continue
         overwrite = operation.force or (not history and index in constants)
         if overwrite or any(_same(slot, value, now) for value in earlier):

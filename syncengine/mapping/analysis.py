@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 
 from syncengine.errors import EngineError
 from syncengine.mapping import filters
+from syncengine.mapping.computed import check_shape
 from syncengine.mapping.endpoints import Endpoint, SideSchema, side_schema
 from syncengine.mapping.filters import Expression
-from syncengine.mapping.lines import Line, make_line, names_of
+from syncengine.mapping.lines import Line, make_line
 from syncengine.mapping.model import (
     ColumnMap,
     Direction,
@@ -24,7 +25,7 @@ from syncengine.mapping.model import (
     TableMap,
 )
 from syncengine.mapping.paths import column_of
-from syncengine.mapping.problems import Problems
+from syncengine.mapping.problems import Problems, names_of
 from syncengine.mapping.schema import EnvironmentSchema
 from syncengine.mapping.targets import TargetColumn, check_lookups, target_columns
 
@@ -163,21 +164,16 @@ def _lines(
 
 def _line(result: Analysis, column_map: ColumnMap) -> Line | None:
     direction, problems = result.direction, result.problems
-    if column_map.computed or column_map.sticky:
-        problems.add(
-            "VMAP120",
-            "Decision tables, expressions and sticky flags cannot be run yet.",
-            place=column_map.on(direction.target) or result.table_map.name,
-            cure="Remove the line.",
-        )
-        return None
     source_path = column_map.on(direction.source)
     target_path = column_map.on(direction.target)
+    place = target_path or source_path or result.table_map.name
+    if column_map.computed and not check_shape(column_map, problems, place):
+        return None
     if target_path is None:
         problems.add(
             "DIPV1024",
             f"The line of {source_path or 'none'} has no destination column.",
-            place=source_path or result.table_map.name,
+            place=place,
             cure="Choose a destination column, or turn the line the other way.",
         )
     target = (
@@ -185,13 +181,14 @@ def _line(result: Analysis, column_map: ColumnMap) -> Line | None:
         if result.target and target_path
         else None
     )
-    if source_path is None and column_map.default is None:
+    constant = source_path is None and not column_map.computed
+    if constant and column_map.default is None:
         required = target is not None and target.column.required
         problems.add(
             "DIPV1031" if required else "DIPV1021",
             f"The destination column {target_path or 'none'} has neither a source "
             "column nor a default value.",
-            place=target_path or result.table_map.name,
+            place=place,
             cure="Choose a source column or give a default.",
         )
     source = (
@@ -199,11 +196,20 @@ def _line(result: Analysis, column_map: ColumnMap) -> Line | None:
         if result.source and source_path
         else None
     )
+    if column_map.value_map is not None and column_map.values is None:
+        problems.add(
+            "VMAP125",
+            f"There is no value map {column_map.value_map}.",
+            place=place,
+            cure="Create the value map, or name another.",
+            subject=("value-map", *names_of(column_map)),
+        )
+        return None
     if target is None or (source is None and source_path is not None):
         return None
-    if source is None and column_map.default is None:
+    if result.source is None or (constant and column_map.default is None):
         return None
-    return make_line(problems, direction, column_map, source, target)
+    return make_line(problems, direction, column_map, source, target, result.source)
 
 
 def _check_key(
@@ -249,6 +255,16 @@ def _check_key(
             )
         elif line is not None:
             keyed.append(line)
+    for line in keyed:
+        if line.guard is not None:
+            problems.add(
+                "VMAP124",
+                f"{line.target.path} is a key column, so what is written cannot depend "
+                "on its present value.",
+                place=line.target.path,
+                cure="Leave out sticky and present for key columns.",
+                subject=("guard", *names_of(line.column_map)),
+            )
     result.columns = target_columns([line for _, line in lines if line is not None])
     for line in keyed:
         filled = next(column for column in result.columns if line in column.lines)

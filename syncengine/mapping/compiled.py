@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from syncengine.mapping.filters import Expression
+from syncengine.mapping.guards import Guard
 from syncengine.mapping.model import Direction, TableMap
 from syncengine.mapping.schema import ColumnType, CompanyRule, TableSchema
 
@@ -144,13 +145,15 @@ class Slot:
     """One column written on the target. `type` and `nullable` are the written
     column's; with a `lookup` the mapped value is the natural key (text form of the
     referenced key columns) and the writer puts the reference into `column`.
-    `sources` are the plain source columns that feed it (none for constants)."""
+    `sources` are the plain source columns that feed it (none for constants). A value
+    that the `guard` does not allow over the present one leaves the column as it is."""
 
     column: str
     type: ColumnType
     nullable: bool
     lookup: Lookup | None = None
     sources: tuple[str, ...] = ()
+    guard: Guard | None = None
 
     @property
     def path(self) -> str:

@@ -10,6 +10,7 @@ from syncengine.errors import RecordError
 from syncengine.mapping import filters
 from syncengine.mapping.analysis import Analysis, analyse, companies, key_findings
 from syncengine.mapping.compiled import CompiledLeg, Slot
+from syncengine.mapping.computed import Computed
 from syncengine.mapping.endpoints import Endpoint, SideSchema
 from syncengine.mapping.lines import Line
 from syncengine.mapping.model import (
@@ -22,10 +23,11 @@ from syncengine.mapping.model import (
 )
 from syncengine.mapping.numbers import shown
 from syncengine.mapping.problems import CompilationError, Problems
-from syncengine.mapping.rows import Binder, Plan, ValueTable, natural_key
+from syncengine.mapping.rows import Binder, Plan, natural_key
 from syncengine.mapping.schema import EnvironmentSchema
 from syncengine.mapping.targets import TargetColumn
 from syncengine.mapping.types import Conversion, converter, is_padded
+from syncengine.mapping.value_tables import ValueTable
 
 __all__ = ["CompilationError", "compile_leg", "validate"]
 
@@ -141,12 +143,7 @@ def _assemble(
 
 
 def _sources(columns: Sequence[TargetColumn]) -> list[Endpoint]:
-    return [
-        line.source
-        for column in columns
-        for line in column.lines
-        if line.source is not None
-    ]
+    return [end for column in columns for line in column.lines for end in line.sources]
 
 
 def _slot(column: TargetColumn) -> Slot:
@@ -157,6 +154,7 @@ def _slot(column: TargetColumn) -> Slot:
         nullable=target.column.nullable,
         lookup=target.lookup,
         sources=tuple(dict.fromkeys(end.column.name for end in _sources([column]))),
+        guard=None if column.composite else column.lines[0].guard,
     )
 
 
@@ -184,7 +182,7 @@ def _plan(column: TargetColumn, columns: Sequence[TargetColumn]) -> Plan:
     own = [
         i
         for i, part in enumerate(parts)
-        if part.source is not None and part.source not in elsewhere
+        if any(path not in elsewhere for path in part.source_paths)
     ]
     return Plan(
         target=column.endpoint.path,
@@ -201,19 +199,52 @@ def _plan(column: TargetColumn, columns: Sequence[TargetColumn]) -> Plan:
 
 def _line_plan(line: Line) -> Plan:
     source, target = line.source, line.target
-    convert: Conversion | Mapping[str, str] | None = None
-    if source is not None and line.values is not None:
-        convert = ValueTable(line.values, source.value_type)
-    elif source is not None:
+    convert: Conversion | Mapping[str, str | None] | None = None
+    default = line.default
+    if line.computed is not None:
+        return _computed_plan(line, line.computed)
+    if source is not None:
         convert = converter(source.value_type, target.value_type)
+        if line.values is not None:
+            otherwise = convert or str if line.exceptions else None
+            table = ValueTable(line.values, source.value_type, otherwise)
+            default = table.when_null if table.takes_null else default
+            convert = table
     return Plan(
         target=target.path,
         source=source.path if source else None,
         lookup=source.lookup if source else None,
         convert=convert,
-        default=line.default,
+        default=default,
         may_be_null=source is not None and source.nullable,
         required=not target.column.nullable,
+    )
+
+
+def _computed_plan(line: Line, computed: Computed) -> Plan:
+    """A decision has used the line's default already."""
+    target = line.target
+    return Plan(
+        target=target.path,
+        source=None,
+        lookup=None,
+        convert=None,
+        default=None if line.column_map.decision is not None else line.default,
+        may_be_null=True,
+        required=not target.column.nullable,
+        parts=tuple(
+            Plan(
+                target=target.path,
+                source=end.path,
+                lookup=end.lookup,
+                convert=None,
+                default=None,
+                may_be_null=end.nullable,
+                required=False,
+            )
+            for end in computed.sources
+        ),
+        combine=computed.compute,
     )
 
 

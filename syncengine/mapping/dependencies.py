@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from syncengine.mapping.computed import rule_paths
 from syncengine.mapping.endpoints import SideSchema
 from syncengine.mapping.model import Side, TableMap
 from syncengine.mapping.paths import parse_path
@@ -25,6 +26,7 @@ def referenced_tables(
     found = SideSchema(side, schema, table, is_source=True, declarations=declared)
     paths = [column.on(side) for column in table_map.columns]
     paths += [pair.on(side) for pair in table_map.key]
+    paths += [path for line in table_map.columns for path in rule_paths(line, side)]
     return frozenset(
         table.casefold() for path in paths if path for table in found.referenced(path)
     )
@@ -35,9 +37,10 @@ def lookup_tables(table_map: TableMap, side: Side) -> frozenset[str]:
     lookups, and the words of polymorphic paths."""
     names = {entry.table for entry in table_map.lookups if entry.side is side}
     for column in table_map.columns:
-        parsed = parse_path(column.on(side) or "")
-        for word, _ in parsed.choices if parsed else ():
-            names.update(entity_tables(word))
+        for path in (column.on(side) or "", *rule_paths(column, side)):
+            parsed = parse_path(path)
+            for word, _ in parsed.choices if parsed else ():
+                names.update(entity_tables(word))
     return frozenset(names)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from syncengine.errors import EngineError
-from syncengine.mapping.model import HealthFinding, Severity
+from syncengine.mapping.model import ColumnMap, HealthFinding, Severity
 
 
 class CompilationError(EngineError):
@@ -66,3 +66,21 @@ class Problems:
             for finding in self.found.values()
             if finding.severity is Severity.ERROR
         )
+
+
+def names_of(column_map: ColumnMap) -> tuple[str, str]:
+    """Both paths of a line, to tell it from others in either direction."""
+    return (column_map.finops or "none", column_map.dataverse or "none")
+
+
+def mismatch(
+    problems: Problems, column_map: ColumnMap, place: str, message: str
+) -> None:
+    """Note that a type, a default or a transform does not fit a column."""
+    problems.add(
+        "DIPV1030",
+        message,
+        place=place,
+        cure="Change the column, its type, or the transform.",
+        subject=("types", *names_of(column_map)),
+    )

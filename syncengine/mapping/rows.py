@@ -23,42 +23,12 @@ from syncengine.mapping.compiled import (
     Row,
 )
 from syncengine.mapping.numbers import shown
-from syncengine.mapping.schema import ColumnType, TableSchema
-from syncengine.mapping.types import Conversion, equal
+from syncengine.mapping.schema import TableSchema
+from syncengine.mapping.types import Conversion
+from syncengine.mapping.value_tables import ValueTable
 
-_REMEMBERED = 10_000
 Predicate = Callable[[Row], bool]
 MakePredicate = Callable[[tuple[str, ...], TableSchema], Predicate]
-
-
-class ValueTable(dict[str, str]):
-    """A value map over canonical texts: exact, else the same value spelled otherwise
-    (case, trailing zeros), else RecordError `value_not_in_map`."""
-
-    def __init__(self, values: Mapping[str, str], type_: ColumnType) -> None:
-        super().__init__(values)
-        self._declared = dict(values)
-        self._type = type_
-        self._folded: dict[str, str] = {}
-        for key, value in values.items():
-            self._folded.setdefault(key.strip().casefold(), value)
-
-    def __missing__(self, key: str) -> str:
-        found = self._folded.get(key.strip().casefold())
-        if found is None:
-            for known, value in self._declared.items():
-                if equal(self._type, known, key):
-                    found = value
-                    break
-        if found is None:
-            raise RecordError(
-                f"The value {shown(key)} is not in the value map.",
-                code="value_not_in_map",
-                value=key,
-            )
-        if len(self) < _REMEMBERED:
-            self[key] = found
-        return found
 
 
 Combine = Callable[..., str | None]
@@ -76,7 +46,7 @@ class Plan:
     target: str
     source: str | None
     lookup: Lookup | None
-    convert: Conversion | Mapping[str, str] | None
+    convert: Conversion | Mapping[str, str | None] | None
     default: str | None
     may_be_null: bool
     required: bool
@@ -95,8 +65,10 @@ class Plan:
 
     @property
     def leaves(self) -> tuple[Plan, ...]:
-        """The plan itself, or those of its parts."""
-        return self.parts or (self,)
+        """The plan itself, or those of its parts and of their parts."""
+        if not self.parts:
+            return (self,)
+        return tuple(leaf for part in self.parts for leaf in part.leaves)
 
 
 def natural_key(paths: Sequence[str], own: Sequence[int]) -> Combine:
@@ -287,6 +259,10 @@ class _Writer:
             return f"({when_null} if (x := {place.text}) is None else x)"
         convert = self.name(plan.convert)
         convert += "[{}]" if isinstance(plan.convert, Mapping) else "({})"
+        table = plan.convert if isinstance(plan.convert, ValueTable) else None
+        if plan.required and table is not None and table.gives_null:
+            required = f"{self.name(_required)}()"
+            convert = f"({required} if (y := {convert}) is None else y)"
         if not nullable:
             return convert.format(place.text)
         converted = convert.format("x")
@@ -326,7 +302,7 @@ class _Writer:
         def steps() -> list[tuple[Plan, _Place, Callable[[Row, Resolved], Any]]]:
             pieces: list[tuple[Plan, str]] = []
             for plan, value in zip(plans, values, strict=True):
-                pieces += [(part, self.value(part)) for part in plan.parts]
+                pieces += self._pieces(plan)
                 pieces.append((plan, value))
             return [
                 (
@@ -351,6 +327,13 @@ class _Writer:
                     _blame(plan, error, row[place.index] if place.index >= 0 else None)
 
         return explain
+
+    def _pieces(self, plan: Plan) -> list[tuple[Plan, str]]:
+        """What goes into a plan's value, innermost first."""
+        pieces: list[tuple[Plan, str]] = []
+        for part in plan.parts:
+            pieces += [*self._pieces(part), (part, self.value(part))]
+        return pieces
 
 
 def _tuple(expressions: Sequence[str]) -> str:

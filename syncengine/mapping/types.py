@@ -21,12 +21,12 @@ from syncengine.mapping.schema import ColumnType, TypeFamily
 Conversion = Callable[[str], str]
 _Factory = Callable[[ColumnType, ColumnType], Conversion | None]
 
-_TRUE = frozenset({"t", "true", "yes", "y", "1", "on"})
-_FALSE = frozenset({"f", "false", "no", "n", "0", "off"})
+TRUE_WORDS = frozenset({"t", "true", "yes", "y", "1", "on"})
+FALSE_WORDS = frozenset({"f", "false", "no", "n", "0", "off"})
 _PADDED = re.compile(r"(?:character|char|bpchar|nchar)\b(?! varying)", re.IGNORECASE)
 _HEX = re.compile(r"\\x(?:[0-9a-fA-F]{2})*")
 _INTEGER_DIGITS = {16: 5, 32: 10, 64: 19}
-_TEMPORAL = (
+TEMPORAL_FAMILIES = (
     TypeFamily.DATE,
     TypeFamily.TIMESTAMP,
     TypeFamily.TIMESTAMPTZ,
@@ -100,7 +100,7 @@ def normalise(type_: ColumnType, text: str) -> str:
     """The canonical text of the type: `100.5` as numeric(10,2) is `100.50`."""
     if type_.family is TypeFamily.TEXT:
         return text.rstrip(" ") if is_padded(type_) else text
-    if type_.family in _TEMPORAL and (" BC" in text or text[4:5].isdigit()):
+    if type_.family in TEMPORAL_FAMILIES and (" BC" in text or text[4:5].isdigit()):
         return text
     factory = _FROM_TEXT.get(type_.family)
     convert = factory(type_) if factory else None
@@ -218,9 +218,9 @@ def _boolean_from_text(type_: ColumnType) -> Conversion:
 
 def _parse_boolean(text: str) -> str:
     word = text.strip().casefold()
-    if word in _TRUE:
+    if word in TRUE_WORDS:
         return "t"
-    if word in _FALSE:
+    if word in FALSE_WORDS:
         return "f"
     raise RecordError(
         f"The value {shown(text)} is neither true nor false.",

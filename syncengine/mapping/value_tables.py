@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from syncengine.errors import RecordError
 from syncengine.mapping.decisions import DecisionTable
 from syncengine.mapping.numbers import shown
-from syncengine.mapping.schema import ColumnType, TypeFamily
+from syncengine.mapping.schema import Column, ColumnType, TypeFamily
 from syncengine.mapping.types import Conversion, equal, parse_literal
 
 BLANK = "blank"
@@ -33,6 +33,20 @@ def read_value(text: str, type_: ColumnType) -> str | None:
     return None if is_blank(text, type_) else parse_literal(text, type_)
 
 
+def written_blank(column: Column) -> str | None:
+    """What is written into `column` for no value: null or, where it takes none, an
+    empty text. RecordError `conversion_failed` where it takes neither."""
+    if column.nullable:
+        return None
+    if column.type.family is TypeFamily.TEXT:
+        return ""
+    raise RecordError(
+        f"{column.name} takes no null, so {BLANK} cannot be written.",
+        code="conversion_failed",
+        value=BLANK,
+    )
+
+
 def spellings(value: str | None, type_: ColumnType) -> tuple[str | None, ...]:
     """All canonical texts a source may hold for `value`: no value has several."""
     if value is not None or type_.family is not TypeFamily.TEXT:
@@ -43,7 +57,9 @@ def spellings(value: str | None, type_: ColumnType) -> tuple[str | None, ...]:
 class ValueTable(dict[str, str | None]):
     """A value map over canonical texts: exact, else the same value spelled otherwise
     (case, trailing zeros), else what `otherwise` makes of it, else RecordError
-    `value_not_in_map`. A null of the source is not looked up here: see `when_null`."""
+    `value_not_in_map`. A null of the source is not looked up here: where the map
+    `takes_null`, it stands for `when_null`. Some values may stand for null
+    (`gives_null`)."""
 
     def __init__(
         self,
@@ -54,6 +70,7 @@ class ValueTable(dict[str, str | None]):
         declared = {key: value for key, value in values.items() if key is not None}
         self.when_null = values.get(None)
         self.takes_null = None in values
+        self.gives_null = None in values.values()
         if self.takes_null:
             for key in spellings(None, type_):
                 if key is not None and key not in declared:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from psycopg import sql
 
 from syncengine.connectors.postgres.arrays import cast_name
+from syncengine.connectors.postgres.guarding import allows
 from syncengine.mapping.compiled import CompiledLeg
 from syncengine.mapping.schema import ColumnType, TypeFamily
 
@@ -88,7 +89,7 @@ class LoadStatements:
                 _OR.join(self._differs(i) for i in others)
             )
             sets = _COMMA.join(
-                sql.SQL("{} = s.{}").format(self._columns[i], self._names[i])
+                sql.SQL("{} = {}").format(self._columns[i], self._new_value(i))
                 for i in others
             )
             update = sql.SQL(_UPDATE).format(
@@ -111,7 +112,29 @@ class LoadStatements:
         form = "t.{}::text IS DISTINCT FROM s.{}::text"
         if _comparable(kind):
             form = "t.{} IS DISTINCT FROM s.{}"
-        return sql.SQL(form).format(self._columns[index], self._names[index])
+        differs = sql.SQL(form).format(self._columns[index], self._names[index])
+        allowed = self._allowed(index)
+        if allowed is None:
+            return differs
+        return sql.SQL("({} AND {})").format(differs, allowed)
+
+    def _allowed(self, index: int) -> sql.Composable | None:
+        """Whether the slot's guard allows what is new over what is there."""
+        guard = self._leg.slots[index].guard
+        if guard is None:
+            return None
+        new = sql.SQL("s.{}").format(self._names[index])
+        there = sql.SQL("t.{}").format(self._columns[index])
+        return allows(guard, new, there)
+
+    def _new_value(self, index: int) -> sql.Composable:
+        new = sql.SQL("s.{}").format(self._names[index])
+        allowed = self._allowed(index)
+        if allowed is None:
+            return new
+        return sql.SQL("CASE WHEN {} THEN {} ELSE t.{} END").format(
+            allowed, new, self._columns[index]
+        )
 
     def _match(self) -> sql.Composable:
         return _AND.join(
