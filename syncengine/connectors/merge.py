@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from syncengine.connectors.base import ColumnConflict, Operation
 from syncengine.mapping.compiled import Row, Slot
+from syncengine.mapping.guards import fold
 from syncengine.mapping.types import equal
 
 UNRESOLVED = "\0unresolved"
@@ -50,7 +51,7 @@ def merge(
                 changed.append(index)
             continue
         overwrite = operation.force or (not history and index in constants)
-        if overwrite or any(_same(slot, value, now) for value in earlier):
+        if overwrite or any(_alike(slot, value, now) for value in earlier):
             changed.append(index)
         else:
             base = earlier[0] if earlier else None
@@ -64,6 +65,14 @@ def differs(slots: Sequence[Slot], image: Row, present: Row) -> bool:
         not _same(slot, value, now)
         for slot, value, now in zip(slots, image, present, strict=True)
     )
+
+
+def _alike(slot: Slot, base: str | None, now: str | None) -> bool:
+    """True when the present value is what the base says, if in other words."""
+    if _same(slot, base, now):
+        return True
+    none = slot.blanks
+    return fold(slot.type, base) in none and fold(slot.type, now) in none
 
 
 def _same(slot: Slot, left: str | None, right: str | None) -> bool:

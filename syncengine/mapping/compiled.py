@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from syncengine.mapping.filters import Expression
-from syncengine.mapping.guards import Guard
+from syncengine.mapping.guards import Guard, Values
 from syncengine.mapping.model import Direction, TableMap
 from syncengine.mapping.schema import ColumnType, CompanyRule, TableSchema
 
@@ -154,6 +154,7 @@ class Slot:
     lookup: Lookup | None = None
     sources: tuple[str, ...] = ()
     guard: Guard | None = None
+    blanks: Values = frozenset()
 
     @property
     def path(self) -> str:

@@ -155,6 +155,7 @@ def _slot(column: TargetColumn) -> Slot:
         lookup=target.lookup,
         sources=tuple(dict.fromkeys(end.column.name for end in _sources([column]))),
         guard=None if column.composite else column.lines[0].guard,
+        blanks=frozenset() if column.composite else column.lines[0].blanks,
     )
 
 

@@ -7,12 +7,17 @@ from dataclasses import dataclass, replace
 from syncengine.errors import RecordError
 from syncengine.mapping.computed import Computed, make_computed
 from syncengine.mapping.endpoints import Endpoint, SideSchema
-from syncengine.mapping.guards import Guard, sticky_rule
+from syncengine.mapping.guards import Guard, Values, folded, sticky_rule
 from syncengine.mapping.model import ColumnMap, Direction, Severity, Side
 from syncengine.mapping.problems import Problems, mismatch, names_of
 from syncengine.mapping.schema import TypeFamily
 from syncengine.mapping.types import TEMPORAL_FAMILIES, compatible, parse_literal
-from syncengine.mapping.value_tables import BLANK, read_value, written_blank
+from syncengine.mapping.value_tables import (
+    BLANK,
+    read_value,
+    spellings,
+    written_blank,
+)
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,8 @@ class Line:
     """A column map that flows in this direction. `default` and `values` are canonical
     texts, None in `values` for no value; with `exceptions` these are not all values
     but those that are not carried as they are. Without `sources` the line is a
-    constant. `guard` says over which present values a result may be written."""
+    constant. `guard` says over which present values a result may be written; `blanks`
+    are values of the target that all mean none, folded as guards do."""
 
     column_map: ColumnMap
     source: Endpoint | None
@@ -30,6 +36,7 @@ class Line:
     exceptions: bool = False
     computed: Computed | None = None
     guard: Guard | None = None
+    blanks: Values = frozenset()
 
     @property
     def sources(self) -> tuple[Endpoint, ...]:
@@ -138,7 +145,19 @@ def _mapped(
     if exceptions and not compatible(source.value_type, target.value_type):
         _incompatible(problems, column_map, source, target)
         return None
-    return replace(line, values=values, exceptions=exceptions)
+    return replace(
+        line, values=values, exceptions=exceptions, blanks=_blanks(values, target)
+    )
+
+
+def _blanks(values: dict[str | None, str | None], target: Endpoint) -> Values:
+    """What stands for no value on the target, when the value map speaks of none."""
+    type_ = target.value_type
+    none = spellings(None, type_)
+    found = {value for key, value in values.items() if key is None or value in none}
+    if not found or target.lookup is not None:
+        return frozenset()
+    return folded(type_, {*found, *none})
 
 
 def _in_order(direction: Direction, left: str, right: str) -> tuple[str, str]:
