@@ -88,8 +88,18 @@ class Reader(Protocol):
         """Present rows whose `request.key` columns equal one of `keys` (predicate
         and companies of the request apply too)."""
 
-    def count(self, request: ReadRequest) -> int:
-        """How many rows match."""
+    def sample(self, request: ReadRequest, rows: int) -> list[Row]:
+        """At most so many of the rows, whichever are found first."""
+
+    def count(self, request: ReadRequest, at_most: int | None = None) -> int:
+        """How many rows match; counted no further than `at_most`."""
+
+    def limit(self, seconds: float | None) -> None:
+        """Let no call from now on take longer, or again as long as it takes. One that
+        would raises TransientError with code `cancelled`."""
+
+    def query_text(self, request: ReadRequest) -> str:
+        """How the system is asked for the rows of `request`, in its own words."""
 
     def resolve(
         self, lookup: Lookup, references: Sequence[str]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from syncengine.connectors.base import ChunkRange, Reader, ReadRequest
 from syncengine.connectors.postgres.copying import encode, unescape
 from syncengine.connectors.postgres.position import format_position, parse_position
-from syncengine.errors import SetupError
+from syncengine.errors import SetupError, TransientError
 from syncengine.mapping.compiled import Lookup, Row
 from syncengine.mapping.filters.expression import (
     ColumnRef,
@@ -122,6 +122,38 @@ def test_a_filter_is_applied_by_the_server(filled: Ground) -> None:
         assert len(reader.fetch(request, [("USMF", "A3"), ("USMF", "A6")])) == 1
         (chunk,) = reader.plan(request, 10)
         assert chunk.rows == 2
+
+
+def test_some_rows_are_read_and_counted_and_the_question_is_shown(
+    filled: Ground,
+) -> None:
+    request = accounts(company=RULE, companies=("USMF", "DEMF"))
+    with filled.connector().reader() as reader:
+        some = reader.sample(request, 3)
+        assert len(some) == 3
+        assert {row[1] for row in some} <= {"USMF", "DEMF"}
+        assert len(reader.sample(request, 5000)) == 2000
+        assert reader.count(request, 10) == 10
+        assert reader.count(request, 5000) == 2000
+        assert sorted(filled.query(reader.query_text(request))) == sorted(
+            reader.sample(request, 5000)
+        )
+
+
+def test_a_call_takes_no_longer_than_it_is_let(filled: Ground) -> None:
+    with filled.connector().reader() as reader, filled.session() as other:
+        assert reader.count(accounts()) == 3000
+        other.autocommit = False
+        other.execute("LOCK TABLE accounts")
+        reader.limit(0.05)
+        with pytest.raises(TransientError) as caught:
+            reader.count(accounts())
+        assert caught.value.code == "cancelled"
+        with pytest.raises(TransientError):
+            next(reader.read(accounts()))
+        other.rollback()
+        reader.limit(None)
+        assert reader.count(accounts()) == 3000
 
 
 def test_sorted_rows_come_in_code_point_order(filled: Ground) -> None:

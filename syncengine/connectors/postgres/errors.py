@@ -19,6 +19,8 @@ _TRANSIENT = {
     "57014": "The statement was cancelled or took too long; it can run again.",
 }
 
+_CANCELLED = "cancelled"
+
 _OUTAGES = {
     "53100": ("disk_full", "The disk of {place} is full."),
     "53200": ("out_of_memory", "The server of {place} is out of memory."),
@@ -118,7 +120,8 @@ def translate_error(error: psycopg.Error, place: str = "") -> EngineError | Outc
     words = _words(error)
     remote = _remote(error)
     if state in _TRANSIENT:
-        return TransientError(_TRANSIENT[state], remote=remote)
+        code = _CANCELLED if state == "57014" else None
+        return TransientError(_TRANSIENT[state], code=code, remote=remote)
     if state in ("28P01", "28000"):
         return connection_refused(remote, place)
     if state == "3D000":

@@ -114,11 +114,39 @@ class PostgresReader:
             query = selection.query(columns, condition)
             return self._connection.execute(query).fetchall()
 
-    def count(self, request: ReadRequest) -> int:
-        """How many rows match."""
+    def sample(self, request: ReadRequest, rows: int) -> list[Row]:
+        """At most so many of the rows, whichever are found first."""
         with translated_setup(self._settings.name):
-            query = self._selection(request).query(sql.SQL("count(*)"))
-            return int(self._one(query))
+            selection = self._selection(request)
+            columns = self._columns(selection)
+            query = selection.query(columns, tail=_at_most(rows))
+            return self._connection.execute(query).fetchall()
+
+    def count(self, request: ReadRequest, at_most: int | None = None) -> int:
+        """How many rows match; counted no further than `at_most`."""
+        with translated_setup(self._settings.name):
+            selection = self._selection(request)
+            if at_most is None:
+                return int(self._one(selection.query(sql.SQL("count(*)"))))
+            found = selection.query(sql.SQL(""), tail=_at_most(at_most))
+            count = sql.SQL("SELECT count(*) FROM ({}) AS found").format(found)
+            return int(self._one(count))
+
+    def limit(self, seconds: float | None) -> None:
+        """Let no call from now on take longer, or again as long as it takes."""
+        with translated_setup(self._settings.name):
+            milliseconds = 0 if seconds is None else max(1, round(seconds * 1000))
+            self._connection.execute(
+                "SELECT set_config('statement_timeout', %s, false)",
+                [str(milliseconds)],
+            )
+
+    def query_text(self, request: ReadRequest) -> str:
+        """The SELECT statement of `request`."""
+        with translated_setup(self._settings.name):
+            selection = self._selection(request)
+            columns = self._columns(selection)
+            return selection.query(columns).as_string(self._connection)
 
     def resolve(
         self, lookup: Lookup, references: Sequence[str]
@@ -199,6 +227,10 @@ def _split(key: Row, counts: Sequence[int]) -> list[str | None]:
         else:
             values += [None] * count if value is None else split_parts(value)
     return values
+
+
+def _at_most(rows: int) -> sql.Composed:
+    return sql.SQL("LIMIT {}").format(sql.Literal(rows))
 
 
 def _chunk_key(selection: Selection) -> tuple[str, ...]:
