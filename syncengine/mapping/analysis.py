@@ -361,7 +361,7 @@ def _read_filter(result: Analysis, source: SideSchema) -> None:
         expression = filters.parse_filter(source.side, text)
         if expression is not None:
             result.predicate = filters.bind_types(expression, source.table, text)
-            _warn_of_empty_text(result, source, result.predicate)
+            _warn_of_missed_nulls(result, source, result.predicate)
     except EngineError as error:
         result.problems.add(
             "900" if source.side is Side.FINOPS else "DIPV1012",
@@ -372,15 +372,19 @@ def _read_filter(result: Analysis, source: SideSchema) -> None:
         )
 
 
-def _warn_of_empty_text(
+def _warn_of_missed_nulls(
     result: Analysis, source: SideSchema, predicate: Expression
 ) -> None:
-    for name in filters.empty_text_tests(predicate):
+    blanks = [(name, '""') for name in filters.empty_text_tests(predicate)]
+    if source.side is Side.FINOPS:
+        dates = filters.no_date_tests(predicate)
+        blanks += [(name, "1 January 1900 (no date)") for name in dates]
+    for name, blank in blanks:
         column = source.table.column(name)
         if column is not None and column.nullable:
             result.problems.add(
                 "VMAP103",
-                f'The filter compares {name} with "", which a null is not; rows '
+                f"The filter compares {name} with {blank}, which a null is not; rows "
                 "without a value may be missed.",
                 place=name,
                 cure=f"Test {name} for null as well.",

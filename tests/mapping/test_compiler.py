@@ -371,6 +371,15 @@ def test_a_filter_on_empty_text_is_a_warning_where_null_is_possible() -> None:
     assert findings(table_map) == []
 
 
+def test_a_filter_on_no_date_is_a_warning_where_null_is_possible() -> None:
+    table_map = accounts_map(NAME, finops_filter="BirthDate == 01\\01\\1900")
+    assert [f.code for f in findings(table_map)] == ["VMAP103"]
+    table_map = accounts_map(
+        NAME, finops_filter="BirthDate == null || BirthDate == 1900-01-01"
+    )
+    assert findings(table_map) == []
+
+
 def test_a_key_pair_given_twice_counts_once() -> None:
     pair = KeyPair("customeraccount", "accountnumber")
     table_map = replace(accounts_map(NAME), key=(pair, pair))

@@ -35,6 +35,7 @@ from syncengine.mapping.schema import ColumnType, TableSchema, TypeFamily
 
 _ORDERED = NUMERIC | MOMENTS | {TypeFamily.TEXT, TypeFamily.TIME}
 _COMPARABLE = _ORDERED | {TypeFamily.BOOLEAN, TypeFamily.ENUM, TypeFamily.UUID}
+_CLOSE = 0.75
 _LOOKUP_VALUE = re.compile(r"_(.+)_value", re.IGNORECASE)
 
 
@@ -98,7 +99,9 @@ def _near(name: str, table: TableSchema) -> list[str]:
     if lookup and (found := table.column(lookup[1])):
         return [found.name]
     names = {each.name.casefold(): each.name for each in table.columns}
-    return [names[close] for close in get_close_matches(name.casefold(), names, n=3)]
+    folded = name.casefold()
+    close = get_close_matches(folded, names, n=3, cutoff=_CLOSE)
+    return [names[each] for each in close or get_close_matches(folded, names, n=1)]
 
 
 def _bind_literal(literal: Literal, column: ColumnRef, text: str) -> Literal:
