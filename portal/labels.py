@@ -92,6 +92,11 @@ OPERATION = {
     "unchanged": Label("Unchanged", "check_circle", "off"),
 }
 
+MATCH = {
+    "yes": Label("Yes", "check_circle", "good", "The filter takes this row."),
+    "no": Label("No", "block", "off", "The filter leaves this row out."),
+}
+
 KINDS = {
     "map": MAP,
     "stream": STREAM,
@@ -101,6 +106,7 @@ KINDS = {
     "finding": FINDING,
     "change": CHANGE,
     "operation": OPERATION,
+    "match": MATCH,
 }
 
 SIDES = {"finops": "FinOps", "dataverse": "Dataverse"}

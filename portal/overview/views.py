@@ -15,7 +15,7 @@ from portal.environments.models import ConnectionSet
 from portal.errors import queries as error_queries
 from portal.maps.models import MapState
 from portal.maps.states import Action, refusal
-from portal.overview import map_tabs, queries, version_tab
+from portal.overview import map_filters, map_tabs, queries, version_tab
 from portal.overview.status import MapStatus, SetStatus, verdict
 from portal.pages import chosen_ids, is_partial, keyset_page, page, staff_page
 
@@ -23,6 +23,7 @@ RUNS_A_PAGE = 10
 
 TABS = {
     "columns": "Columns",
+    "filters": "Filters",
     "versions": "Versions",
     "initial-sync": "Initial sync",
     "queued": "Queued",
@@ -133,6 +134,8 @@ def map_page(request: HttpRequest, map_id: int, tab: str = "columns") -> HttpRes
     )
     if partial and request.headers.get("HX-Target") == "map-tabs":
         response = render(request, "portal/_map_tabs.html", context)
+    elif partial and map_filters.wants_results(request):
+        response = render(request, "portal/_filter_results.html", context)
     else:
         response = page(request, "portal/map_page.html", context, title=row.map.name)
     patch_vary_headers(response, ["HX-Request"])
@@ -186,6 +189,8 @@ def _tab_context(request: HttpRequest, row: MapStatus, tab: str) -> dict[str, An
             "lines": map_tabs.column_lines(version) if version else [],
             "lookups": list(version.lookups.all()) if version else [],
         }
+    if tab == "filters":
+        return {"filters": map_filters.filters_tab(request, row.map)}
     if tab == "versions":
         offered = version_tab.offered_instead(row.map, row.reason)
         return {"offered": offered, **version_tab.context(request, row.map)}

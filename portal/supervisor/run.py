@@ -138,6 +138,7 @@ class Supervisor:
                 *(python, "-m", "gunicorn", "portal.wsgi"),
                 *("--bind", f"{bind}:{self.port}", "--no-control-socket"),
                 *("--worker-class", "gthread", "--workers", "2", "--threads", "8"),
+                *("--limit-request-line", "8190"),
                 *("--graceful-timeout", "5", "--worker-tmp-dir", shared_memory()),
                 "--reload" if self.reload else "--preload",
             ),

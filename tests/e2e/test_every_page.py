@@ -106,7 +106,10 @@ def addresses(portal: RunningPortal, chosen: int) -> list[str]:
     error = portal.value("", "SELECT max(id) FROM errors_syncerror")
     environment = portal.value("", "SELECT max(id) FROM environments_environment")
     link = portal.value("", "SELECT max(id) FROM environments_connectionset")
-    tabs = ("columns", "versions", "initial-sync", "queued", "errors", "activity")
+    tabs = (
+        *("columns", "filters", "versions", "initial-sync"),
+        *("queued", "errors", "activity"),
+    )
     return [
         "/",
         "/maps/",

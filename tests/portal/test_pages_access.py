@@ -34,7 +34,10 @@ READING = (
     "activity_export",
 )
 WRITING = ("map_action", "error_retry", "error_dismiss")
-TABS = ("columns", "versions", "initial-sync", "queued", "errors", "activity")
+TABS = (
+    *("columns", "filters", "versions", "initial-sync"),
+    *("queued", "errors", "activity"),
+)
 
 
 def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
