@@ -103,6 +103,7 @@ INSTALLED_APPS = [
     "portal.environments",
     "portal.maps",
     "portal.runs",
+    "portal.checks",
     "portal.errors",
     "portal.activity",
     "portal.sync",

@@ -73,10 +73,18 @@ def find_environment(name: str) -> Environment:
     return found
 
 
+def without_secrets(sets: QuerySet[ConnectionSet]) -> QuerySet[ConnectionSet]:
+    """The sets with their environments, whose connection strings are read only when
+    they are used: one that cannot be read keeps nobody from the others."""
+    return sets.select_related("finops", "dataverse").defer(
+        "finops__dsn", "dataverse__dsn"
+    )
+
+
 def linked_set(environment: Environment) -> ConnectionSet | None:
     """The connection set the environment is part of."""
     return (
-        ConnectionSet.objects.select_related("finops", "dataverse")
+        without_secrets(ConnectionSet.objects.all())
         .filter(Q(finops=environment) | Q(dataverse=environment))
         .first()
     )

@@ -11,15 +11,13 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
+from portal.checks.services import check_connection_set
+from portal.checks.sets import SetCheck, administrator_script, check_alone
 from portal.confirming import Removal, confirm_removal
 from portal.environments import services
 from portal.environments.models import ConnectionSet, Environment
+from portal.environments.queries import without_secrets
 from portal.pages import page, staff_page
-from portal.runs.health import (
-    administrator_script,
-    check_alone,
-    check_connection_set,
-)
 from syncengine.mapping.model import Severity, Side
 
 ASKING = require_http_methods(["GET", "HEAD", "POST"])
@@ -33,20 +31,34 @@ def _side(environment: Environment, tested: services.ConnectionTest) -> dict[str
     }
 
 
+def _maps(connection_set: ConnectionSet, found: SetCheck) -> list[dict[str, Any]]:
+    """The maps with findings, those that cannot run first."""
+    ids = dict(connection_set.maps.values_list("name", "pk"))
+    maps = [
+        {
+            "id": ids.get(name),
+            "name": name,
+            "findings": findings,
+            "blocked": any(one.severity is Severity.ERROR for one in findings),
+        }
+        for name, findings in found.maps.items()
+    ]
+    return sorted(maps, key=lambda one: not one["blocked"])
+
+
 @staff_page
 @require_safe
 def check_environment(request: HttpRequest, pk: int) -> HttpResponse:
     """Reach an environment and show what it lacks; changes nothing."""
     if not request.user.has_perm("environments.view_environment"):
         raise PermissionDenied
-    environment = get_object_or_404(Environment, pk=pk)
+    environment = get_object_or_404(Environment.objects.defer("dsn"), pk=pk)
     tested = check_alone(environment)
     return page(
         request,
         "portal/check.html",
         {
             "sides": [_side(environment, tested)],
-            "others": None,
             "passed": tested.passed,
             "back": reverse("admin:environments_environment_change", args=[pk]),
         },
@@ -70,10 +82,10 @@ def check_set(request: HttpRequest, pk: int) -> HttpResponse:
                 _side(connection_set.environment(side), found.sides[side])
                 for side in Side
             ],
-            "others": found.others,
-            "passed": not any(
-                finding.severity is Severity.ERROR for finding in found.findings
-            ),
+            "found": found,
+            "maps": _maps(connection_set, found),
+            "clean": connection_set.maps.count() - len(found.maps),
+            "passed": found.passed,
             "back": reverse("admin:environments_connectionset_change", args=[pk]),
         },
         title=f"Check {connection_set.name}",
@@ -146,6 +158,4 @@ def delete_environment(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _linked(pk: int) -> ConnectionSet:
-    return get_object_or_404(
-        ConnectionSet.objects.select_related("finops", "dataverse"), pk=pk
-    )
+    return get_object_or_404(without_secrets(ConnectionSet.objects.all()), pk=pk)

@@ -1,4 +1,4 @@
-"""What comes before a run: read the tables, validate the maps, install capture.
+"""What comes before a run: read the tables and install capture.
 
 Nothing here may run inside a transaction of the portal's database: creating a
 replication slot waits for every open transaction of the server, and the portal may
@@ -16,16 +16,10 @@ from portal.environments.connectors import connector_for
 from portal.environments.models import ConnectionSet
 from portal.maps.conversion import WITH_LINES, to_engine
 from portal.maps.models import MapState, TableMap
-from portal.refusals import ActionForbidden, Refusal, ValidationRefused
+from portal.refusals import ActionForbidden, Refusal
 from syncengine.errors import EngineError
-from syncengine.mapping import compiler
-from syncengine.mapping.dependencies import (
-    in_order,
-    lookup_tables,
-    prerequisites,
-    with_prerequisites,
-)
-from syncengine.mapping.model import Direction, HealthFinding, Severity, Side
+from syncengine.mapping.dependencies import lookup_tables
+from syncengine.mapping.model import Direction, Side
 from syncengine.mapping.model import TableMap as Definition
 from syncengine.mapping.schema import EnvironmentSchema
 
@@ -78,57 +72,11 @@ def read_schemas(
         for table_map in definitions:
             names |= lookup_tables(table_map, side)
         environment = connection_set.environment(side)
+        if environment.company_lookup_table:
+            names.add(environment.company_lookup_table)
         with naming(environment.name):
             schemas[side] = connector_for(environment).tables(sorted(names))
     return schemas
-
-
-def validate(
-    connection_set: ConnectionSet, definition: Definition, schemas: Schemas
-) -> list[HealthFinding]:
-    """All findings of one map against both schemas."""
-    return list(
-        compiler.validate(
-            definition,
-            schemas[Side.FINOPS],
-            schemas[Side.DATAVERSE],
-            connection_set.legal_entity_pairs(),
-        )
-    )
-
-
-def refuse_invalid(
-    connection_set: ConnectionSet, definitions: Sequence[Definition], schemas: Schemas
-) -> None:
-    """Refuse with everything that is wrong in any of the maps."""
-    findings: list[HealthFinding] = []
-    broken: list[str] = []
-    for table_map in definitions:
-        blocking = [
-            finding
-            for finding in validate(connection_set, table_map, schemas)
-            if finding.severity is Severity.ERROR
-        ]
-        if blocking:
-            broken.append(table_map.name)
-            findings += blocking
-    if findings:
-        raise ValidationRefused(
-            f"{', '.join(broken)} cannot run: {len(findings)} "
-            f"{'finding' if len(findings) == 1 else 'findings'}.",
-            findings,
-        )
-
-
-def related(
-    connection_set: ConnectionSet, names: Sequence[str]
-) -> tuple[list[str], dict[str, int]]:
-    """The named maps with the maps they depend on, and every map's place in the
-    order of a run."""
-    maps = [definition(table_map) for table_map in maps_of(connection_set)]
-    needs = prerequisites(maps, read_schemas(connection_set, maps))
-    order = {name: place for place, name in enumerate(in_order(needs), 1)}
-    return with_prerequisites(names, needs), order
 
 
 def capture_tables(definitions: Sequence[Definition], side: Side) -> list[str]:

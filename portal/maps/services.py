@@ -14,7 +14,7 @@ from django.utils import timezone
 from portal.activity import services as activity
 from portal.environments.models import ConnectionSet
 from portal.errors.models import OPEN_ERROR_STATES
-from portal.maps import preparation, removal
+from portal.maps import health, preparation, removal
 from portal.maps.models import Leg, MapState, TableMap
 from portal.maps.states import NEXT, Action, allowed_actions, is_done, refusal
 from portal.maps.versions import create_version, refuse_unstorable
@@ -265,27 +265,21 @@ def _prepare(
         if not starting:
             everything += maps
             continue
-        names, order = preparation.related(
-            connection_set, [table_map.name for table_map in starting]
-        )
-        siblings = {m.name: m for m in preparation.maps_of(connection_set)}
-        places |= {siblings[name].pk: place for name, place in order.items()}
+        around = health.look_around(connection_set)
+        around.refuse_without_version(starting)
+        places |= {around.rows[name].pk: at for name, at in around.order().items()}
         if related:
             present = {table_map.pk for table_map in maps}
+            needed = around.with_related(table_map.name for table_map in starting)
             added = [
-                siblings[name]
-                for name in names
-                if siblings[name].pk not in present
-                and siblings[name].state == MapState.NOT_RUNNING
+                around.rows[name]
+                for name in needed
+                if around.rows[name].pk not in present
+                and around.rows[name].state == MapState.NOT_RUNNING
             ]
             maps += added
             starting += added
-        definitions = [
-            preparation.definition(siblings.get(table_map.name, table_map))
-            for table_map in starting
-        ]
-        schemas = preparation.read_schemas(connection_set, definitions)
-        preparation.refuse_invalid(connection_set, definitions, schemas)
+        around.refuse_invalid([table_map.name for table_map in starting])
         preparation.prepare_capture(connection_set, starting)
         everything += maps
     return everything, places

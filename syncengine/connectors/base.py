@@ -110,6 +110,9 @@ class Reader(Protocol):
     def position(self) -> str:
         """The position of the newest committed change right now."""
 
+    def query(self, request: ReadRequest) -> str:
+        """How the system is asked for the rows of `request`, for a person to read."""
+
 
 class ChangeKind(StrEnum):
     """What happened to a row."""
@@ -398,6 +401,9 @@ class Connector(Protocol):
     def check(self, link: str, tables: Sequence[str]) -> list[HealthFinding]:
         """Findings for each missing prerequisite; empty means ready. Without a link,
         what every link would miss."""
+
+    def links(self) -> frozenset[str]:
+        """The links for which something of ours is here, on this side."""
 
     def position_key(self, position: str) -> int:
         """A number that orders positions; differences are bytes of log."""

@@ -17,7 +17,6 @@ from syncengine.mapping.model import (
     Direction,
     HealthFinding,
     LegalEntityPair,
-    Severity,
     Side,
     TableMap,
 )
@@ -76,11 +75,11 @@ def validate(
         problems.merge(analysis.problems)
         if analysis.company and not legal_entities:
             problems.add(
-                "VMAP102",
-                "No legal entity is linked, so no record of this map is in scope.",
-                place=table_map.name,
+                "DIPV1016",
+                "No legal entity is linked, so no record of "
+                f"{table_map.dataverse_table} is in scope.",
+                place=table_map.dataverse_table,
                 cure="Link the legal entities of the connection set.",
-                severity=Severity.WARNING,
             )
         keys.extend(key_findings(analysis))
     return [*problems.all, *keys]

@@ -18,6 +18,8 @@ from syncengine.mapping.schema import (
     TypeFamily,
 )
 
+_KEYLESS = "no primary key or unique index tells its records apart"
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -304,6 +306,17 @@ def side_schema(
             f"The {word} table {table_name} is not in environment {environment.name}.",
             place=table_name,
             cure="Refresh the tables of the environment, or correct the map's table.",
+            subject=("table", side),
+        )
+        return None
+    if reason := table.unfit or ("" if table.keys else _KEYLESS):
+        problems.add(
+            "DIPV1019",
+            f"{table.name} in environment {environment.name} cannot be kept in step: "
+            f"{reason}.",
+            place=table.name,
+            cure="Map an ordinary table, which keeps a log of its changes and has a "
+            "primary key or a unique index.",
             subject=("table", side),
         )
         return None

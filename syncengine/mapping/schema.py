@@ -57,13 +57,15 @@ class ColumnType:
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column. `has_default` is true when the system fills it by itself;
-    `writable` is false for generated columns."""
+    `writable` is false where the system alone gives the values, `computed` is true
+    where it computes them from other columns of the row."""
 
     name: str
     type: ColumnType
     nullable: bool = True
     has_default: bool = False
     writable: bool = True
+    computed: bool = False
 
     @property
     def required(self) -> bool:
@@ -100,6 +102,11 @@ class TableSchema:
     foreign_keys: tuple[ForeignKey, ...] = ()
     full_identity: bool = True
     """True when changes carry the whole row before the change."""
+    unfit: str = ""
+    """Why its changes can never be read, as the rest of a sentence (`it is a view`);
+    empty for a table that can be mapped."""
+    triggers: tuple[str, ...] = field(default=(), compare=False)
+    """What the system itself does at each write of a row, by name."""
 
     @cached_property
     def _by_name(self) -> dict[str, Column]:
@@ -190,6 +197,24 @@ class EnvironmentSchema:
     def is_company_specific(self, table: TableSchema) -> bool:
         """True when rows of the table belong to one company each."""
         return self.company_of(table) is not None
+
+    @property
+    def company_list(self) -> tuple[str, str] | None:
+        """Table and column that list the companies: those of the rule, else where the
+        company column of some table leads to by a foreign key. None when unknown."""
+        rule = self.company
+        if rule is None:
+            return None
+        if rule.lookup_table and rule.lookup_column:
+            table = self.table(rule.lookup_table)
+            column = table.column(rule.lookup_column) if table else None
+            return (table.name, column.name) if table and column else None
+        for table in self.tables.values():
+            own = self.company_of(table)
+            for key in table.foreign_keys:
+                if own and key.columns == (own.column,) and self.table(key.table):
+                    return key.table, key.target_columns[0]
+        return None
 
 
 def entity_tables(word: str) -> tuple[str, ...]:

@@ -261,5 +261,5 @@ def test_a_plan_says_what_would_keep_install_from_working(tables: Ground) -> Non
     plan = tables.connector().plan_install(LINK, ["groups", "loose", "ghosts"])
     assert [finding.code for finding in plan.findings] == [
         "PG_TABLE_MISSING",
-        "PG_NO_PRIMARY_KEY",
+        "DIPV1019",
     ]

@@ -357,9 +357,9 @@ def test_a_key_that_is_no_unique_key_of_the_destination_is_found() -> None:
     assert codes == ["5100", "5200", "5100", "2000"]
 
 
-def test_a_map_without_linked_companies_is_a_warning() -> None:
+def test_a_map_of_companies_cannot_run_without_linked_companies() -> None:
     found = validate(accounts_map(NAME), FINOPS, DATAVERSE, ())
-    assert [(f.code, f.severity) for f in found] == [("VMAP102", Severity.WARNING)]
+    assert [(f.code, f.severity) for f in found] == [("DIPV1016", Severity.ERROR)]
 
 
 def test_a_filter_on_empty_text_is_a_warning_where_null_is_possible() -> None:
@@ -452,6 +452,7 @@ def test_a_lookup_may_be_declared_where_the_database_has_none() -> None:
     accounts = table(
         "accounts",
         {"msdyn_company": UUID, "accountnumber": text(20), "grouping": UUID},
+        unique=(("msdyn_company", "accountnumber"),),
         references={"msdyn_company": ("cdm_companies", "cdm_companyid")},
     )
     dataverse = environment(

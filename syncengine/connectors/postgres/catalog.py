@@ -43,12 +43,15 @@ _BITS = {"int2": 16, "int4": 32, "int8": 64, "float4": 32, "float8": 64}
 _NAME_LIMIT = 63
 
 # Ordinary and partitioned tables (their partitions are part of them), with the tables
-# they refer to, three steps far. Changes carry the old row when every partition does.
+# they refer to, three steps far; what cannot be captured only where it is named. Changes
+# carry the old row when every partition does.
 _TABLES = """
 WITH RECURSIVE named AS (
     SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-      AND (%(names)s::text[] IS NULL OR lower(c.relname) = ANY (%(names)s::text[]))
+    WHERE n.nspname = %(schema)s AND CASE WHEN %(names)s::text[] IS NULL
+          THEN c.relkind IN ('r', 'p') AND NOT c.relispartition
+          ELSE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+               AND lower(c.relname) = ANY (%(names)s::text[]) END
 ), reached AS (
     SELECT oid, 0 AS step FROM named
     UNION
@@ -57,12 +60,38 @@ WITH RECURSIVE named AS (
     WHERE r.step < 3
 )
 SELECT c.oid, c.relname,
-       CASE c.relkind WHEN 'r' THEN c.relreplident = 'f' ELSE NOT EXISTS (
+       CASE c.relkind WHEN 'p' THEN NOT EXISTS (
            SELECT FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid
-           WHERE p.isleaf AND l.relkind = 'r' AND l.relreplident <> 'f') END
+           WHERE p.isleaf AND l.relkind = 'r' AND l.relreplident <> 'f')
+       ELSE c.relreplident = 'f' END,
+       CASE WHEN c.relkind = 'v' THEN 'it is a view'
+            WHEN c.relkind = 'm' THEN 'it is a materialized view'
+            WHEN c.relispartition THEN (
+                SELECT format('it is one partition of %%s: map that table', i.inhparent
+                              ::regclass) FROM pg_inherits i WHERE i.inhrelid = c.oid)
+            WHEN c.relkind = 'f' THEN 'it is a foreign table'
+            WHEN c.relpersistence = 'u' THEN 'it is unlogged'
+            WHEN c.relkind = 'p' THEN (
+                SELECT format('its partition %%s is %%s', l.relname,
+                              CASE l.relkind WHEN 'f' THEN 'a foreign table'
+                              ELSE 'unlogged' END)
+                FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid
+                WHERE p.isleaf AND (l.relkind = 'f' OR l.relpersistence = 'u')
+                ORDER BY l.relname LIMIT 1)
+       END,
+       (SELECT string_agg(
+            format('%%s (%%s %%s)', t.tgname,
+                   CASE WHEN t.tgtype & 2 > 0 THEN 'before' ELSE 'after' END,
+                   concat_ws(' or ', CASE WHEN t.tgtype & 4 > 0 THEN 'insert' END,
+                                     CASE WHEN t.tgtype & 16 > 0 THEN 'update' END,
+                                     CASE WHEN t.tgtype & 8 > 0 THEN 'delete' END)),
+            chr(1) ORDER BY t.tgname)
+        FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
+          AND t.tgenabled IN ('O', 'A') AND t.tgtype & 1 > 0)
 FROM (SELECT DISTINCT oid FROM reached) r JOIN pg_class c USING (oid)
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %(schema)s AND NOT c.relispartition
+WHERE n.nspname = %(schema)s
+  AND (NOT c.relispartition OR c.oid IN (SELECT oid FROM named))
 ORDER BY c.relname
 """
 
@@ -84,7 +113,7 @@ SELECT a.attrelid, a.attname, t.typname, t.typtype,
        format_type(t.oid, m.modifier), m.modifier,
        NOT (a.attnotnull OR coalesce(d.required, false)),
        a.atthasdef OR a.attidentity <> '' OR coalesce(d.filled, false),
-       a.attgenerated = '' AND a.attidentity <> 'a',
+       a.attgenerated = '' AND a.attidentity <> 'a', a.attgenerated <> '',
        CASE t.typtype WHEN 'e' THEN (
            SELECT array_to_string(array_agg(e.enumlabel ORDER BY e.enumsortorder),
                                   chr(1))
@@ -130,12 +159,13 @@ def read_schema(
 ) -> dict[str, TableSchema]:
     """The named tables of `schema` and the tables they refer to; all without names.
 
-    Names match whatever their case. Missing tables are absent; references into other
-    schemas are left out.
+    Names match whatever their case; a view or the like is there when it is named, and
+    says why it is unfit. Missing tables are absent; references into other schemas are
+    left out.
     """
     wanted = None if names is None else [name.lower() for name in names]
     tables = connection.execute(_TABLES, {"schema": schema, "names": wanted}).fetchall()
-    oids = [oid for oid, _, _ in tables]
+    oids = [row[0] for row in tables]
     if not oids:
         return {}
     columns = _columns(connection.execute(_COLUMNS, (oids,)).fetchall())
@@ -148,8 +178,10 @@ def read_schema(
             keys=tuple(keys[oid]),
             foreign_keys=tuple(foreign_keys[oid]),
             full_identity=full == "t",
+            unfit=unfit or "",
+            triggers=tuple(triggers.split("\x01")) if triggers else (),
         )
-        for oid, name, full in tables
+        for oid, name, full, unfit, triggers in tables
     }
 
 
@@ -165,6 +197,7 @@ def _columns(rows: Iterable[tuple[str, ...]]) -> dict[str, list[Column]]:
         nullable,
         filled,
         open_,
+        computed,
         labels,
     ) in rows:
         columns[oid].append(
@@ -174,6 +207,7 @@ def _columns(rows: Iterable[tuple[str, ...]]) -> dict[str, list[Column]]:
                 nullable=nullable == "t",
                 has_default=filled == "t",
                 writable=open_ == "t",
+                computed=computed == "t",
             )
         )
     return columns

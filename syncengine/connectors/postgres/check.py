@@ -16,7 +16,13 @@ from syncengine.mapping.model import HealthFinding, Severity
 
 OLDEST, NEWEST = 14, 18
 
-MADE_BY_INSTALL = {"PG_SCHEMA", "PG_PUBLICATION", "PG_SLOT", "PG_REPLICA_IDENTITY"}
+MADE_BY_INSTALL = {
+    "PG_SCHEMA",
+    "PG_PUBLICATION",
+    "PG_SLOT",
+    "PG_REPLICA_IDENTITY",
+    "400",
+}
 GRANTED_BY_SCRIPT = {"PG_PRIVILEGE", "PG_REPLICATION_ROLE"}
 
 
@@ -32,7 +38,7 @@ def check(
     a link only the server itself is looked at.
     """
     facts = gather(connection, settings, link, tables)
-    findings = _server(connection, facts)
+    findings = server_findings(connection, facts)
     if not link:
         return findings
     findings += _own(connection, facts)
@@ -65,7 +71,10 @@ def before_install(
     return [finding for finding in found if finding.code not in covered]
 
 
-def _server(connection: PostgresConnection, facts: Facts) -> list[HealthFinding]:
+def server_findings(
+    connection: PostgresConnection, facts: Facts
+) -> list[HealthFinding]:
+    """What the server and our account on it lack."""
     server, place = facts.server, facts.settings.name
     findings: list[HealthFinding] = []
 
@@ -74,11 +83,20 @@ def _server(connection: PostgresConnection, facts: Facts) -> list[HealthFinding]
     ) -> None:
         findings.append(HealthFinding(code, severity, message, place, cure, script))
 
-    if not OLDEST <= server.version <= NEWEST:
+    if server.version < OLDEST:
+        add(
+            "100",
+            Severity.ERROR,
+            f"PostgreSQL {server.version} is older than {OLDEST}, the first version "
+            "whose changes can be read.",
+            f"Use a server of version {OLDEST} to {NEWEST}.",
+        )
+    elif server.version > NEWEST:
         add(
             "PG_VERSION",
-            Severity.ERROR if server.version < OLDEST else Severity.WARNING,
-            f"PostgreSQL {server.version} is not among the supported versions.",
+            Severity.WARNING,
+            f"PostgreSQL {server.version} is newer than {NEWEST}, the last version "
+            "that was tried.",
             f"Use a server of version {OLDEST} to {NEWEST}.",
         )
     if server.wal_level != "logical":
@@ -210,9 +228,10 @@ def _table(
 
     if not table.unique:
         add(
-            "PG_NO_PRIMARY_KEY",
+            "DIPV1019",
             Severity.ERROR,
-            f"Table {table.given} has neither a primary key nor a unique index.",
+            f"{table.given} has neither a primary key nor a unique index: its records "
+            "cannot be told apart.",
             "Add a primary key or a unique index on the integration key.",
         )
     all_grants = grants(connection, facts)
@@ -245,10 +264,12 @@ def _table(
         )
     if facts.own.publication and not table.published:
         add(
-            "PG_PUBLICATION",
-            Severity.ERROR,
-            f"Table {table.given} is not in publication {facts.publication}.",
-            "Install change capture again.",
+            "400",
+            Severity.WARNING,
+            f"Changes of {table.given} are not captured: it is not in publication "
+            f"{facts.publication}.",
+            "Stop the map and run it again, which registers the table and copies what "
+            "was missed.",
             administrator_script(connection, facts),
         )
     partial = [stored.name for stored in table.stored if stored.identity != "f"]

@@ -21,6 +21,7 @@ from syncengine.connectors.postgres.check import before_install, check
 from syncengine.connectors.postgres.connection import PostgresConnection, connect
 from syncengine.connectors.postgres.errors import translated_setup
 from syncengine.connectors.postgres.install import install, plan_install
+from syncengine.connectors.postgres.leftovers import links
 from syncengine.connectors.postgres.names import slot_name
 from syncengine.connectors.postgres.position import parse_position
 from syncengine.connectors.postgres.reader import PostgresReader
@@ -122,6 +123,11 @@ class PostgresConnector:
         """Findings for each missing prerequisite; empty means ready."""
         with self._connected("check") as connection:
             return check(connection, self.settings, link, tables)
+
+    def links(self) -> frozenset[str]:
+        """The links with a slot, a publication or rows of ours in the database."""
+        with self._connected("check") as connection:
+            return links(connection, self.settings)
 
     def position_key(self, position: str) -> int:
         """The byte of the log a position stands for."""

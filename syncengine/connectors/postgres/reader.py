@@ -203,6 +203,13 @@ class PostgresReader:
         row = self._connection.execute(query).fetchone()
         return str(row[0]) if row else ""
 
+    def query(self, request: ReadRequest) -> str:
+        """The SELECT statement of `request`."""
+        with translated_setup(self._settings.name):
+            selection = self._selection(request)
+            columns = self._columns(selection)
+            return selection.query(columns).as_string(self._connection)
+
     def _columns(self, selection: Selection) -> sql.Composable:
         return _COMMA.join(selection.column(path) for path in selection.request.columns)
 

@@ -1,0 +1,69 @@
+"""What is wrong with a connection set as a whole (spec sync 12.2)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from syncengine.mapping.model import HealthFinding, Severity, Side
+
+_PREFIX = {Side.FINOPS: "DWFOEV", Side.DATAVERSE: "DWDVEV"}
+
+
+def side_code(side: Side, number: int) -> str:
+    """The code of a finding that either side can have: 1001, 1003 or 1004."""
+    return f"{_PREFIX[side]}{number}"
+
+
+def differing_companies(
+    side: Side, name: str, linked: Sequence[str], known: Sequence[str]
+) -> list[HealthFinding]:
+    """1003: the linked legal entities are not the companies of the environment `name`.
+
+    A linked one that is not there, an empty code and a code that occurs twice are
+    errors; companies that are simply not linked are information.
+    """
+    counted = Counter(known)
+    gone = [code for code in linked if code not in counted]
+    twice = sorted(code for code, count in counted.items() if code and count > 1)
+    others = sorted(code for code in counted if code and code not in linked)
+    wrong = []
+    if gone:
+        wrong.append(f"linked but not there: {', '.join(gone)}")
+    if counted[""]:
+        wrong.append(f"{counted['']} without a code")
+    if twice:
+        wrong.append(f"more than once: {', '.join(twice)}")
+    if not wrong and not others:
+        return []
+    if others:
+        wrong.append(f"there but not linked: {', '.join(others)}")
+    severe = len(wrong) > bool(others)
+    return [
+        HealthFinding(
+            side_code(side, 1003),
+            Severity.ERROR if severe else Severity.INFO,
+            f"The linked legal entities and the companies of {name} differ: "
+            f"{'; '.join(wrong)}.",
+            name,
+            "Correct the company's code there, or the legal entities of the "
+            "connection set."
+            if severe
+            else "Records of companies that are not linked stay where they are.",
+        )
+    ]
+
+
+def leftover(side: Side, name: str, link: str, script: str) -> HealthFinding:
+    """1004: environment `name` has something of a link that nobody knows any more."""
+    return HealthFinding(
+        side_code(side, 1004),
+        Severity.ERROR,
+        f"{name} still has a replication slot, a publication or rows of the link "
+        f"{link}, which this portal does not know; a slot left behind keeps its "
+        "server's log until it is dropped.",
+        name,
+        "Unless another portal uses the link, let a database administrator run the "
+        "script.",
+        script,
+    )
