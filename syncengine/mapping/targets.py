@@ -57,7 +57,8 @@ def check_lookups(
     problems: Problems,
 ) -> None:
     """Note lookups that may find several rows: parts of the natural key that are not
-    mapped (DIPV1015, 1027), or no unique key at all (a warning)."""
+    mapped (DIPV1015, 1027), an unknown company (DIPV1017), or no unique key at all (a
+    warning)."""
     for column in columns:
         lookup = column.endpoint.lookup
         if lookup is None:
@@ -72,7 +73,30 @@ def check_lookups(
                 names.add(target.company.column)
             if table is None or table.is_unique(frozenset(names)):
                 continue
+            company = side.environment.company_of(table)
+            if (
+                target.company is None
+                and company is not None
+                and table.is_unique(frozenset(names | {company.column}))
+            ):
+                _note_company(column, table.name, side.table.name, problems)
+                continue
             _note(column, target.table, table, names, column in key, problems)
+
+
+def _note_company(
+    column: TargetColumn, table: str, own: str, problems: Problems
+) -> None:
+    path = column.endpoint.path
+    problems.add(
+        "DIPV1017",
+        f"The lookup {path} leads to {table}, which belongs to companies, but {own} "
+        "is shared by all: in which company to look is not known.",
+        place=path,
+        cure="Map a column of a shared table, or make the key of the referenced table "
+        "unique without the company.",
+        subject=("wide-key", path),
+    )
 
 
 def _note(

@@ -43,8 +43,8 @@ _BITS = {"int2": 16, "int4": 32, "int8": 64, "float4": 32, "float8": 64}
 _NAME_LIMIT = 63
 
 # Ordinary and partitioned tables (their partitions are part of them), with the tables
-# they refer to, three steps far; what cannot be captured only where it is named. Changes
-# carry the old row when every partition does.
+# they refer to, three steps far; what cannot be captured only where it is named.
+# Changes carry the old row when every partition does.
 _TABLES = """
 WITH RECURSIVE named AS (
     SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from syncengine.mapping.health.registry import check
 from syncengine.mapping.health.subject import Subject
 from syncengine.mapping.model import HealthFinding, Severity
+from syncengine.mapping.paths import column_of
 
 
 @check
@@ -19,9 +20,9 @@ def has_one_record_for_each_key(subject: Subject) -> Iterator[HealthFinding]:
     schema, table = subject.schemas[side], subject.table(side)
     if table is None or table.unfit or not table.keys:
         return
-    paths = [pair.on(side).partition(".")[0] for pair in subject.definition.key]
-    if schema.company is not None:
-        paths.insert(0, schema.company.column)
+    paths = [column_of(pair.on(side)) for pair in subject.definition.key]
+    if (company := schema.company_of(table)) is not None:
+        paths.insert(0, company.column)
     columns = [column.name for path in paths if (column := table.column(path))]
     if table.is_unique(frozenset(columns)):
         return
