@@ -393,7 +393,8 @@ def _warn_of_missed_nulls(
 
 
 def key_findings(result: Analysis) -> list[HealthFinding]:
-    """Whether the target's own keys support the integration key (spec sync 12.1)."""
+    """Whether the target's own keys support the integration key, and whether columns
+    of it may be empty on either side (spec sync 12.1)."""
     found: list[HealthFinding] = []
     target = result.target
     if target is None or not result.key or result.problems.errors:
@@ -413,20 +414,26 @@ def key_findings(result: Analysis) -> list[HealthFinding]:
             )
         )
     for key in result.key:
-        column = key.endpoint.column
-        if column.nullable:
-            dataverse = target.side is Side.DATAVERSE
-            found.append(
-                HealthFinding(
-                    "5200" if dataverse else "2000",
-                    Severity.WARNING,
-                    f"The key column {column.name} of {target.table.name} "
-                    "may be empty.",
-                    key.endpoint.path,
-                    "Make the column mandatory.",
-                )
-            )
+        found += _may_be_empty(target, key.endpoint)
+        for line in key.lines:
+            if result.source and line.source:
+                found += _may_be_empty(result.source, line.source)
     return found
+
+
+def _may_be_empty(schema: SideSchema, end: Endpoint) -> list[HealthFinding]:
+    if not end.column.nullable:
+        return []
+    return [
+        HealthFinding(
+            "5200" if schema.side is Side.DATAVERSE else "2000",
+            Severity.WARNING,
+            f"The key column {end.column.name} of {schema.table.name} may be empty; "
+            "such records cannot be carried over.",
+            end.path,
+            "Make the column mandatory.",
+        )
+    ]
 
 
 def companies(

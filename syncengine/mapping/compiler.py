@@ -64,7 +64,7 @@ def validate(
     environments = {Side.FINOPS: source_env, Side.DATAVERSE: target_env}
     flowing = [d for d in Direction if table_map.flows(d)]
     problems = Problems()
-    keys: list[HealthFinding] = []
+    keys: dict[HealthFinding, None] = {}
     for direction in flowing or [Direction.FINOPS_TO_DATAVERSE]:
         analysis = analyse(
             table_map,
@@ -72,6 +72,10 @@ def validate(
             environments[direction.source],
             environments[direction.target],
         )
+        if found := key_findings(analysis):
+            keys.update(dict.fromkeys(found))
+            for column in analysis.key:
+                analysis.problems.forget("DIPV1031", column.endpoint.path)
         problems.merge(analysis.problems)
         if analysis.company and not legal_entities:
             problems.add(
@@ -81,7 +85,6 @@ def validate(
                 place=table_map.dataverse_table,
                 cure="Link the legal entities of the connection set.",
             )
-        keys.extend(key_findings(analysis))
     return [*problems.all, *keys]
 
 

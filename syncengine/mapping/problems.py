@@ -48,6 +48,10 @@ class Problems:
         finding = HealthFinding(code, severity, message, place, cure)
         self.found.setdefault(subject or (code, place), finding)
 
+    def forget(self, code: str, place: str) -> None:
+        """Take a finding back that another one says better."""
+        self.found.pop((code, place), None)
+
     def merge(self, other: Problems) -> None:
         """Take over what is not known yet."""
         for subject, finding in other.found.items():

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from syncengine.mapping.dependencies import referenced_tables
+from syncengine.mapping.analysis import analyse
 from syncengine.mapping.health.registry import check
 from syncengine.mapping.health.subject import Subject
 from syncengine.mapping.model import Direction, HealthFinding, Severity, Side
@@ -24,16 +23,18 @@ def finds_its_references(subject: Subject) -> Iterator[HealthFinding]:
 def _lookups(subject: Subject, direction: Direction) -> Iterator[tuple[str, str]]:
     """Each path written by lookup with the tables it leads to, in lower case; a table
     of the map's own rows needs no other map."""
-    side, definition = direction.target, subject.definition
-    own = definition.table(side).casefold()
-    for column_map in subject.lines(direction):
-        path = column_map.on(side)
-        if path is None or "." not in path:
-            continue
-        alone = replace(definition, columns=(column_map,), key=())
-        for table in sorted(referenced_tables(alone, side, subject.schemas[side])):
-            if table != own:
-                yield path, table
+    own = subject.definition.table(direction.target).casefold()
+    analysis = analyse(
+        subject.definition,
+        direction,
+        subject.schemas[direction.source],
+        subject.schemas[direction.target],
+    )
+    for column in analysis.columns:
+        lookup = column.endpoint.lookup
+        for table in lookup.tables if lookup else ():
+            if lookup and table.casefold() != own:
+                yield lookup.path, table.casefold()
 
 
 def _unfilled(
