@@ -416,6 +416,29 @@ def test_health_of_a_set_that_never_ran_does_not_ask_for_capture(
 
 
 @pytest.mark.django_db
+def test_health_of_a_map_names_it_and_tells_what_is_good_to_know(
+    link: ConnectionSet,
+) -> None:
+    make_map(link)
+    make_map(link, name="others", definition=make_definition("others", key=()))
+    done = dw("health", "customers", "--json")
+    assert done.code == 0
+    assert {one["map"] for one in done.document["findings"]} == {"customers"}
+    queries = [one for one in done.document["findings"] if one["code"] == "1000"]
+    assert len(queries) == 2
+    assert all(one["script"].startswith("SELECT ") for one in queries)
+    both = dw("health", "customers", "others", "--json")
+    assert both.code == 1
+    assert {
+        (one["map"], one["code"])
+        for one in both.document["findings"]
+        if one["severity"] == "error"
+    } == {("others", "DIPV1003")}
+    assert dw("health", "nobody").code == 1
+    assert dw("health", "--script").code == 0
+
+
+@pytest.mark.django_db
 def test_health_of_an_unreachable_system_exits_1() -> None:
     make_map()
     done = dw("health", "--json")
@@ -436,6 +459,7 @@ def test_health_of_an_unreachable_system_exits_1() -> None:
         ["retry", "one"],
         ["compare", "customers", "--repair", "both"],
         ["export", "--format", "xml"],
+        ["health", "customers", "--script"],
     ],
 )
 def test_bad_usage_exits_2(
