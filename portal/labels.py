@@ -97,6 +97,13 @@ MATCH = {
     "no": Label("No", "block", "off", "The filter leaves this row out."),
 }
 
+PREVIEW = {
+    "error": Label("Would fail", "error", "bad", "It would wait among the errors."),
+    "new": Label("Would be added", "add_circle", "busy", "The other side lacks it."),
+    "differs": Label("Would be changed", "edit", "wait"),
+    "same": Label("Equal", "check_circle", "good", "Nothing would be written."),
+}
+
 KINDS = {
     "map": MAP,
     "stream": STREAM,
@@ -106,6 +113,7 @@ KINDS = {
     "finding": FINDING,
     "change": CHANGE,
     "operation": OPERATION,
+    "preview": PREVIEW,
     "match": MATCH,
 }
 

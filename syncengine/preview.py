@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from syncengine.connectors.base import Connector, Reader, ReadRequest
 from syncengine.errors import RecordError
 from syncengine.initial import has_rows, read_request
 from syncengine.mapping.compiled import (
-    BoundLeg,
     CompiledLeg,
     Resolved,
     Row,
@@ -21,6 +20,10 @@ from syncengine.mapping.computed import rule_paths
 from syncengine.mapping.model import ColumnMap, Direction, Side
 from syncengine.mapping.types import equal
 from syncengine.mapping.value_tables import BLANK
+from syncengine.preview_references import missing_references
+
+SECONDS = 10.0
+"""So long one question to a system may take."""
 
 
 class Rule(StrEnum):
@@ -56,7 +59,8 @@ class PreviewColumn:
 @dataclass(frozen=True, slots=True)
 class PreviewRecord:
     """One source record. `target` is None when the other side has no such record;
-    with an `error` no column has a result, and `error_column` names the culprit."""
+    with an `error` nothing would be written, and `error_column` names the culprit.
+    Columns have results all the same when only a reference leads nowhere."""
 
     key: Row
     source: dict[str, str | None]
@@ -86,19 +90,16 @@ def preview(
     limit: int = 5,
 ) -> list[PreviewRecord]:
     """Map the record of `key`, or the first few in scope, and set each beside what
-    the target holds. Reads only."""
+    the target holds; see that what it refers to is there. Reads only. Raises what the
+    connectors raise; a system that takes long gives TransientError `cancelled`."""
     if not has_rows(leg):
         return []
     request = read_request(leg)
     with source.reader() as reader:
         rows = _rows(reader, request, leg, key, limit)
-    bound = leg.bind(leg.source_paths)
-    resolved: Resolved = tuple({} for _ in leg.source_lookups)
-    records: list[PreviewRecord] = []
     with target.reader() as reader:
-        for row in rows:
-            records.append(_record(reader, bound, row, resolved))
-    return records
+        reader.limit(SECONDS)
+        return _records(reader, leg, rows)
 
 
 def _rows(
@@ -108,34 +109,61 @@ def _rows(
     key: str | None,
     limit: int,
 ) -> Sequence[Row]:
-    if key is not None:
-        keys = split_key(key, leg)
-        return reader.fetch(request, keys)[:limit] if keys else []
-    found: list[Row] = []
-    for rows in reader.read(request):
-        found += rows[: limit - len(found)]
-        if len(found) >= limit:
-            break
-    return found
+    reader.limit(SECONDS)
+    if key is None:
+        return reader.sample(request, limit)
+    keys = split_key(key, leg)
+    return reader.fetch(request, keys)[:limit] if keys else []
 
 
-def _record(
-    reader: Reader, bound: BoundLeg, row: Row, resolved: Resolved
+def _records(
+    reader: Reader, leg: CompiledLeg, rows: Sequence[Row]
+) -> list[PreviewRecord]:
+    bound = leg.bind(leg.source_paths)
+    resolved: Resolved = tuple({} for _ in leg.source_lookups)
+    records: list[PreviewRecord] = []
+    mapped: dict[int, Row] = {}
+    for number, row in enumerate(rows):
+        source = dict(zip(leg.source_paths, row, strict=True))
+        try:
+            key = bound.source_key(row, resolved)
+            mapped[number] = bound.map(row, resolved)
+        except RecordError as error:
+            records.append(_failed(leg, source, error))
+        else:
+            records.append(_made(reader, leg, key, source, mapped[number]))
+    missing = missing_references(reader, leg, list(mapped.values()))
+    for number, one in zip(mapped, missing, strict=True):
+        if one is not None:
+            records[number] = replace(
+                records[number],
+                error_code=one.code,
+                error=one.message,
+                error_column=one.column,
+            )
+    return records
+
+
+def _failed(
+    leg: CompiledLeg, source: dict[str, str | None], error: RecordError
 ) -> PreviewRecord:
-    leg = bound.leg
-    source = dict(zip(leg.source_paths, row, strict=True))
-    try:
-        key = bound.source_key(row, resolved)
-        mapped = bound.map(row, resolved)
-    except RecordError as error:
-        return PreviewRecord(
-            key=tuple(source.get(path) for path in leg.source_key),
-            source=source,
-            columns=tuple(_columns(leg, source, [None] * len(leg.slots), None)),
-            error_code=error.code,
-            error=error.message,
-            error_column=error.column,
-        )
+    return PreviewRecord(
+        key=tuple(source.get(path) for path in leg.source_key),
+        source=source,
+        columns=tuple(_columns(leg, source, [None] * len(leg.slots), None)),
+        error_code=error.code,
+        error=error.message,
+        error_column=error.column,
+    )
+
+
+def _made(
+    reader: Reader,
+    leg: CompiledLeg,
+    key: Row,
+    source: dict[str, str | None],
+    mapped: Row,
+) -> PreviewRecord:
     present = _present(reader, leg, leg.key_of(mapped))
     columns = tuple(_columns(leg, source, mapped, present, written=True))
     return PreviewRecord(

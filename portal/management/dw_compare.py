@@ -7,8 +7,14 @@ from typing import Any
 
 from portal.management.results import Add, Console, Result
 from portal.maps.queries import find_map
-from portal.runs.reconcile import Comparison, compare_map, preview_map
-from syncengine.mapping.model import Side
+from portal.runs.reconcile import (
+    MOST,
+    SAMPLE,
+    Comparison,
+    compare_map,
+    preview_map,
+)
+from syncengine.mapping.model import Direction, Side
 
 PROGRESS_ROWS = 100_000
 
@@ -25,6 +31,17 @@ def register(add: Add) -> None:
     parser = add("preview", preview, "show what a map would do with records")
     parser.add_argument("map", metavar="MAP")
     parser.add_argument("--key", metavar="K", help="the record's key, joined by ' / '")
+    parser.add_argument(
+        "--direction", choices=[way.value for way in Direction], help="only this way"
+    )
+    parser.add_argument(
+        "--sample",
+        type=int,
+        choices=range(1, MOST + 1),
+        metavar="N",
+        default=SAMPLE,
+        help=f"how many records without --key, {MOST} at most",
+    )
 
 
 def compare(options: argparse.Namespace, console: Console) -> Result:
@@ -75,7 +92,12 @@ def _compare_text(done: Comparison, document: dict[str, Any]) -> str:
 
 def preview(options: argparse.Namespace, console: Console) -> Result:
     """Show source, result and target of records."""
-    document = preview_map(find_map(options.map), options.key).document()
+    document = preview_map(
+        find_map(options.map),
+        options.key,
+        direction=Direction(options.direction) if options.direction else None,
+        sample=options.sample,
+    ).document()
     lines: list[str] = []
     for entry in document["directions"]:
         lines.append(f"{document['map']}, {entry['direction']}:")

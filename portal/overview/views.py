@@ -15,7 +15,7 @@ from portal.environments.models import ConnectionSet
 from portal.errors import queries as error_queries
 from portal.maps.models import MapState
 from portal.maps.states import Action, refusal
-from portal.overview import map_filters, map_tabs, queries, version_tab
+from portal.overview import map_filters, map_tabs, preview_tab, queries, version_tab
 from portal.overview.status import MapStatus, SetStatus, verdict
 from portal.pages import chosen_ids, is_partial, keyset_page, page, staff_page
 
@@ -24,6 +24,7 @@ RUNS_A_PAGE = 10
 TABS = {
     "columns": "Columns",
     "filters": "Filters",
+    "preview": "Preview",
     "versions": "Versions",
     "initial-sync": "Initial sync",
     "queued": "Queued",
@@ -191,6 +192,8 @@ def _tab_context(request: HttpRequest, row: MapStatus, tab: str) -> dict[str, An
         }
     if tab == "filters":
         return {"filters": map_filters.filters_tab(request, row.map)}
+    if tab == "preview":
+        return preview_tab.context(request, row.map)
     if tab == "versions":
         offered = version_tab.offered_instead(row.map, row.reason)
         return {"offered": offered, **version_tab.context(request, row.map)}

@@ -10,7 +10,7 @@ from portal.activity import services as activity
 from portal.maps.models import MapState, TableMap
 from portal.refusals import NotFound, Refusal
 from portal.runs.legs import MapLegs, load_legs
-from syncengine.mapping.model import Side
+from syncengine.mapping.model import Direction, Side
 from syncengine.preview import PreviewRecord, preview
 from syncengine.reconcile import CompareResult, Difference, compare
 from syncengine.repair import RepairResult, repair
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int], None]
 EXAMPLES = 20
+SAMPLE, MOST = 5, 50
+"""How many records a preview shows, and how many it may."""
 
 
 @dataclass(frozen=True)
@@ -198,21 +200,35 @@ def _preview_row(record: PreviewRecord) -> dict[str, Any]:
     }
 
 
-def preview_map(table_map: TableMap, key: str | None = None) -> Preview:
-    """Try the map on the record of `key`, or on the first few, in both directions.
-    Writes nothing. Raises NotFound when no side has a record of that key in scope."""
+def preview_map(
+    table_map: TableMap,
+    key: str | None = None,
+    *,
+    direction: Direction | None = None,
+    sample: int = SAMPLE,
+) -> Preview:
+    """Try the map on the record of `key`, or on some records, in both directions or
+    the one. Writes nothing. Raises NotFound when no side has a record of that key in
+    scope."""
     legs = load_legs(table_map)
     records = {
-        direction.value: preview(
-            legs.connectors[direction.source],
-            legs.connectors[direction.target],
+        way.value: preview(
+            legs.connectors[way.source],
+            legs.connectors[way.target],
             leg,
             key=key,
+            limit=sample,
         )
-        for direction, leg in legs.legs.items()
+        for way, leg in legs.legs.items()
+        if direction in (None, way)
     }
+    if not records:
+        raise Refusal(
+            f"{table_map.name} carries nothing over in that direction.",
+            code="no_such_direction",
+        )
     if key is not None and not any(records.values()):
-        leg = next(iter(legs.legs.values()))
+        leg = legs.legs[direction or next(iter(legs.legs))]
         raise NotFound(
             f"{table_map.name} has no record with the key {key} in its scope; a key "
             f"is written as {' / '.join(leg.source_key)}."

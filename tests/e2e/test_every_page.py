@@ -107,7 +107,7 @@ def addresses(portal: RunningPortal, chosen: int) -> list[str]:
     environment = portal.value("", "SELECT max(id) FROM environments_environment")
     link = portal.value("", "SELECT max(id) FROM environments_connectionset")
     tabs = (
-        *("columns", "filters", "versions", "initial-sync"),
+        *("columns", "filters", "preview", "versions", "initial-sync"),
         *("queued", "errors", "activity"),
     )
     return [
@@ -115,6 +115,7 @@ def addresses(portal: RunningPortal, chosen: int) -> list[str]:
         "/maps/",
         "/maps/?q=nothing+matches+this",
         *(f"/maps/{chosen}/{tab}/" for tab in tabs),
+        f"/maps/{chosen}/preview/?direction=finops_to_dataverse&sample=2",
         f"/maps/run/?map={chosen}",
         f"/maps/stop/?map={chosen}",
         "/maps/import/",

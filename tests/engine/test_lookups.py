@@ -300,3 +300,49 @@ def test_the_reverse_leg_of_a_key_with_several_parts_finds_its_record(
         "price": "2.00",
     }
     assert record.differences == ()
+
+
+def test_a_preview_finds_references_over_hops_and_in_several_tables(
+    link: Link,
+) -> None:
+    fill(link)
+    for table_map in (HIERARCHIES, CATEGORIES):
+        copy(link, table_map, MemoryJournal())
+    link.erp.execute(
+        "INSERT INTO items (dataareaid, item, category, hierarchy, customer) VALUES"
+        " ('usmf', 'X1', 'Pens', 'Buy', 'A1'), ('usmf', 'X2', 'Pens', 'Buy', 'P1'),"
+        " ('usmf', 'X3', 'Pens', 'Nowhere', 'A1'), ('usmf', 'X4', 'Pens', 'Buy', 'Q')"
+    )
+
+    def failing(item: str) -> tuple[str, str]:
+        (record,) = preview(
+            link.finops, link.dataverse, leg(link, ITEMS, FORWARD), key=f"usmf / {item}"
+        )
+        assert "\x1f" not in record.error
+        return record.error_code, record.error_column
+
+    assert failing("X1") == failing("X2") == ("", "")
+    assert failing("X3") == ("lookup_not_found", "category.name")
+    customer = "customerid.Account(accountnumber).Contact(personnumber)"
+    assert failing("X4") == ("lookup_not_found", customer)
+    link.crm.execute(
+        "INSERT INTO contacts (companyid, personnumber)"
+        " SELECT company, accountnumber FROM accounts WHERE accountnumber = 'A1'"
+    )
+    assert failing("X1") == ("lookup_ambiguous", customer)
+
+
+def test_a_preview_takes_a_row_that_refers_to_itself_for_there(link: Link) -> None:
+    fill(link)
+    copy(link, HIERARCHIES, MemoryJournal())
+    link.erp.execute(
+        "INSERT INTO categories (hierarchy, name, parenthierarchy, parent) VALUES"
+        " ('Buy', 'Own', 'Buy', 'Own'), ('Buy', 'Child', 'Buy', 'Own')"
+    )
+    records = {
+        key: preview(
+            link.finops, link.dataverse, leg(link, CATEGORIES, FORWARD), key=key
+        )[0].error_code
+        for key in ("Buy / Own", "Buy / Child")
+    }
+    assert records == {"Buy / Own": "", "Buy / Child": "lookup_not_found"}

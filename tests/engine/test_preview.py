@@ -87,3 +87,36 @@ def test_only_some_records_are_shown(pair: Pair) -> None:
     for number in range(9):
         pair.add_customer(f"C{number}")
     assert len(shown(pair, FORWARD, limit=3)) == 3
+
+
+def test_a_reference_that_leads_nowhere_is_the_error_of_its_column(pair: Pair) -> None:
+    pair.add_groups("10")
+    pair.add_groups("20", company="dat")
+    for account, group in (("C1", "10"), ("C2", "20"), ("C3", "99"), ("C4", None)):
+        pair.add_customer(account, customergroupid=group)
+    records = {record.key[1]: record for record in shown(pair, FORWARD)}
+    assert [records[f"C{n}"].error_code for n in (1, 2, 3, 4)] == [
+        "",
+        "lookup_not_found",
+        "lookup_not_found",
+        "",
+    ]
+    third = records["C3"]
+    assert third.error_column == "msdyn_customergroupid.msdyn_groupid"
+    assert third.error == (
+        "No row of msdyn_customergroups has msdyn_groupid = 99 in company USMF, so "
+        "msdyn_customergroupid cannot be filled. Bring that row over first, or correct "
+        "the value."
+    )
+    assert {c.column: c.result for c in third.columns}["accountnumber"] == "C3"
+    assert pair.accounts() == {}
+
+
+def test_a_company_that_the_target_does_not_know_is_an_error(pair: Pair) -> None:
+    pair.add_customer("C1", company="dat")
+    pair.crm.execute("DELETE FROM cdm_companies WHERE cdm_companycode = 'DAT'")
+    (record,) = shown(pair, FORWARD)
+    assert (record.error_code, record.error_column) == (
+        "lookup_not_found",
+        "msdyn_company.cdm_companycode",
+    )

@@ -35,7 +35,7 @@ READING = (
 )
 WRITING = ("map_action", "error_retry", "error_dismiss")
 TABS = (
-    *("columns", "filters", "versions", "initial-sync"),
+    *("columns", "filters", "preview", "versions", "initial-sync"),
     *("queued", "errors", "activity"),
 )
 
