@@ -86,6 +86,11 @@ UNFOLD: dict[str, Any] = {
                         **_active("ready_made_list", "/ready-made/"),
                     },
                     {
+                        "title": "Value maps",
+                        "icon": "swap_horiz",
+                        **_active("value_map_list", "/value-maps/"),
+                    },
+                    {
                         "title": "Errors",
                         "icon": "error",
                         **_active("error_list", "/errors/"),

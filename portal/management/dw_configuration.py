@@ -69,7 +69,8 @@ def export(options: argparse.Namespace, console: Console) -> Result:
     if options.format == PRODUCT:
         return _export_product(maps, console)
     text = configuration.export_document(maps)
-    empty = {"environments": [], "connection_sets": [], "maps": []}
+    members = ("environments", "connection_sets", "value_maps", "maps")
+    empty: dict[str, object] = {name: [] for name in members}
     return Result({**empty, **(yaml.safe_load(text) or {})}, text.rstrip("\n"))
 
 

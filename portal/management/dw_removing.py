@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import partial
 
 from portal.environments import services as environments
 from portal.environments.queries import find_connection_set, find_environment
 from portal.management.results import Add, Console, Result
 from portal.maps import services as maps
+from portal.maps import value_maps
 from portal.maps.queries import find_map
+from portal.maps.shared_values import find_value_map
 
 
 def register(add: Add) -> None:
@@ -26,8 +30,10 @@ def register(add: Add) -> None:
         help="remove it here even where a database cannot be cleaned up",
     )
     _add_yes(parser)
-    parser = add("delete", delete, "delete a map, or an environment that is not linked")
-    parser.add_argument("what", choices=["map", "environment"])
+    parser = add(
+        "delete", delete, "delete a map, a value map, or an environment without links"
+    )
+    parser.add_argument("what", choices=["map", "environment", "value-map"])
     parser.add_argument("name", metavar="NAME")
     _add_yes(parser)
 
@@ -72,23 +78,32 @@ def unlink(options: argparse.Namespace, console: Console) -> Result:
 
 
 def delete(options: argparse.Namespace, console: Console) -> Result:
-    """Delete a map or an environment."""
+    """Delete a map, an environment or a shared value map."""
+    remove: Callable[[], None]
     if options.what == "map":
         table_map = find_map(options.name)
         name = table_map.name
-        loss = f"This deletes the map {name} with its versions, runs and errors."
-    else:
+        loss = f"the map {name} with its versions, runs and errors"
+        remove = partial(maps.delete, table_map)
+    elif options.what == "environment":
         environment = find_environment(options.name)
         name = environment.name
-        loss = f"This deletes the environment {name} and its connection string."
-    refused = _confirm(options, console, name, f"{loss} The records stay.")
+        loss = f"the environment {name} and its connection string"
+        remove = partial(environments.delete_environment, environment)
+    else:
+        value_map = find_value_map(options.name)
+        name = value_map.name
+        loss = f"the value map {name}"
+        remove = partial(value_maps.delete, value_map)
+    refused = _confirm(
+        options, console, name, f"This deletes {loss}. The records stay."
+    )
     if refused is not None:
         return refused
-    if options.what == "map":
-        maps.delete(table_map)
-    else:
-        environments.delete_environment(environment)
-    return Result({options.what: name, "deleted": True}, f"{name} was deleted.")
+    remove()
+    return Result(
+        {options.what.replace("-", "_"): name, "deleted": True}, f"{name} was deleted."
+    )
 
 
 def _confirm(

@@ -20,6 +20,7 @@ from portal.environments import services as environments
 from portal.environments.connectors import company_rule
 from portal.environments.models import ConnectionSet, Environment
 from portal.maps import services as maps
+from portal.maps import shared_values, value_maps
 from portal.maps.conversion import WITH_LINES, to_engine
 from portal.maps.models import TableMap
 from portal.maps.preparation import maps_of
@@ -33,6 +34,8 @@ from syncengine.mapping.files import (
     MapFile,
     dump_document,
 )
+from syncengine.mapping.model import ValueMap
+from syncengine.mapping.value_pairs import Pairs
 
 if TYPE_CHECKING:
     from portal.accounts.models import User
@@ -43,6 +46,7 @@ class Kind(StrEnum):
 
     ENVIRONMENT = "environment"
     CONNECTION_SET = "connection_set"
+    VALUE_MAP = "value_map"
     MAP = "map"
 
 
@@ -106,6 +110,10 @@ def apply_document(
             with made.collecting():
                 _connection_set(connection_set, made, user)
         stored = _Stored(document.maps)
+        for value_map in document.value_maps:
+            with made.collecting():
+                _value_map(value_map, stored, made, user)
+        stored.shared = shared_values.pairs_of()
         for entry in document.maps:
             with made.collecting():
                 _map(entry, stored, made, user)
@@ -224,10 +232,28 @@ class _Stored:
             .prefetch_related(*(f"version__{name}" for name in WITH_LINES))
         )
         self.maps = {(one.connection_set.name, one.name): one for one in maps}
+        self.shared: dict[str, Pairs] = {}
+
+
+def _value_map(
+    entry: ValueMap, stored: _Stored, plan: _Plan, user: User | None
+) -> None:
+    """Maps of the file are left alone: the file itself says their next version."""
+    saved = value_maps.save(
+        entry.name,
+        entry.values,
+        user=user,
+        leave=[table_map.pk for table_map in stored.maps.values()],
+    )
+    details = [
+        *saved.changes,
+        *(f"map {one.table_map.name}: version {one.version}" for one in saved.versions),
+    ]
+    plan.add(Kind.VALUE_MAP, saved.value_map.name, not saved.created, details)
 
 
 def _map(entry: MapFile, stored: _Stored, plan: _Plan, user: User | None) -> None:
-    wanted = entry.table_map
+    wanted = shared_values.resolved(entry.table_map, stored.shared)
     connection_set = stored.sets.get(entry.connection_set)
     if connection_set is None:
         plan.problems.append(
@@ -270,6 +296,14 @@ def stored_document(maps_wanted: Sequence[TableMap] | None = None) -> Document:
             for environment in (connection_set.finops, connection_set.dataverse)
         ]
     )
+    definitions = tuple(
+        MapFile(connection_set.name, to_engine(table_map.version))
+        for connection_set in connection_sets
+        for table_map in maps_of(connection_set)
+        if table_map.version is not None
+        and (maps_wanted is None or table_map.pk in chosen)
+    )
+    named = None if maps_wanted is None else _named_value_maps(definitions)
     return Document(
         environments=tuple(
             EnvironmentFile(
@@ -291,14 +325,21 @@ def stored_document(maps_wanted: Sequence[TableMap] | None = None) -> Document:
             )
             for connection_set in connection_sets
         ),
-        maps=tuple(
-            MapFile(connection_set.name, to_engine(table_map.version))
-            for connection_set in connection_sets
-            for table_map in maps_of(connection_set)
-            if table_map.version is not None
-            and (maps_wanted is None or table_map.pk in chosen)
+        maps=definitions,
+        value_maps=tuple(
+            ValueMap(name, pairs)
+            for name, pairs in shared_values.pairs_of(named).items()
         ),
     )
+
+
+def _named_value_maps(entries: Sequence[MapFile]) -> set[str]:
+    return {
+        line.value_map
+        for entry in entries
+        for line in entry.table_map.columns
+        if line.value_map is not None
+    }
 
 
 def export_document(maps_wanted: Sequence[TableMap] | None = None) -> str:

@@ -76,12 +76,13 @@ def _line(column: models.ColumnMap) -> ColumnMap:
         else None,
         value_map=column.value_map or None,
         sticky=column.sticky,
-        decision=_decision(column),
+        decision=decision_of(column),
         expression=column.expression or None,
     )
 
 
-def _decision(column: models.ColumnMap) -> DecisionTable | None:
+def decision_of(column: models.ColumnMap) -> DecisionTable | None:
+    """The decision table of a line, from its prefetched rows; None without one."""
     sources = tuple(source.path for source in column.decision_sources.all())
     if not sources:
         return None

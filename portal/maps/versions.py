@@ -9,7 +9,7 @@ from django.db.models import F
 
 from portal.activity import services as activity
 from portal.environments.models import ConnectionSet
-from portal.maps import conversion
+from portal.maps import conversion, shared_values
 from portal.maps.models import MapState, MapVersion, TableMap
 from portal.refusals import ActionForbidden, NotFound, Refusal
 from syncengine.mapping.model import TableMap as Definition
@@ -24,13 +24,18 @@ def create_version(
 ) -> MapVersion:
     """Write `definition` as a new version and make it the current one.
 
-    Refused while the map is anything but Not running, and when the version is not
-    higher, number by number, than every stored one of the same publisher.
+    Lines that name a shared value map without giving its pairs get them; one that
+    brings pairs under an unknown name makes it known. Refused while the map is
+    anything but Not running, and when the version is not higher, number by number,
+    than every stored one of the same publisher.
     """
     refuse_unstorable(definition)
+    definition = shared_values.resolved(definition)
     table_map = _lock_stopped(table_map)
     if problem := _not_rising(table_map, definition):
         raise Refusal(problem, code="version_not_higher")
+    for name, pairs in shared_values.unknown_names(definition):
+        shared_values.make(name, pairs, user=user, why=f" for map {table_map.name}")
     version = conversion.from_engine(
         table_map, definition, user_id=user.pk if user else None
     )
@@ -120,6 +125,13 @@ def why_fixed(table_map: TableMap) -> str:
         f"{table_map.name} is {table_map.get_state_display()}, so its definition "
         "cannot change: stop it first."
     )
+
+
+def next_number(table_map: TableMap, publisher: str) -> str:
+    """The highest version of the publisher with its last number raised."""
+    taken = table_map.versions.filter(publisher=publisher)
+    highest = max(map(_numbers, taken.values_list("version", flat=True)))
+    return ".".join(map(str, (*highest[:-1], highest[-1] + 1)))
 
 
 def _not_rising(table_map: TableMap, definition: Definition) -> str:

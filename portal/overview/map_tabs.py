@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from portal.maps.models import ColumnMap, KeyPair, MapVersion
+from portal.maps.conversion import decision_of
+from portal.maps.models import ColumnMap, KeyPair, MapVersion, SharedValueMap
 from portal.runs.models import ACTIVE_RUN_STATES, InitialSyncRun, LegRun
 from portal.sync.models import QueuedChange
+from syncengine.mapping.decisions import DecisionTable
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,29 @@ class ColumnLine:
     column: ColumnMap
     key: bool
     pairs: Sequence[tuple[str, str]]
+    decision: DecisionTable | None = None
+    value_map_id: int | None = None
+
+    @property
+    def plain(self) -> bool:
+        """True when the value is carried as it is."""
+        return self.column.default is None and not (
+            self.pairs or self.decision or self.column.expression or self.column.sticky
+        )
 
 
 def column_lines(version: MapVersion) -> list[ColumnLine]:
     """The lines of a version; key pairs that are no column map come first, since
     they are carried over too."""
     keys = [(pair.finops, pair.dataverse) for pair in _keys(version)]
-    columns = list(version.columns.prefetch_related("values").order_by("position"))
+    columns = list(
+        version.columns.prefetch_related(
+            "values", "decision_sources", "decision_rules__values"
+        ).order_by("position")
+    )
+    names = {column.value_map for column in columns if column.value_map}
+    shared = SharedValueMap.objects.filter(name__in=names).values_list("name", "pk")
+    ids = dict(shared) if names else {}
     mapped = {(column.finops, column.dataverse) for column in columns}
     lines = [
         ColumnLine(ColumnMap(finops=pair[0], dataverse=pair[1], type="="), True, ())
@@ -38,6 +56,8 @@ def column_lines(version: MapVersion) -> list[ColumnLine]:
             column,
             (column.finops, column.dataverse) in keys,
             [(pair.finops_value, pair.dataverse_value) for pair in column.values.all()],
+            decision_of(column),
+            ids.get(column.value_map),
         )
         for column in columns
     ]

@@ -2,7 +2,8 @@
 
 `maps.json` and `keys.json` are the published facts, word for word; what is plainly
 wrong in them is put right by `corrections.json`, entry by entry, with the reason. See
-`NOTICE` for where the facts come from.
+`NOTICE` for where the facts come from. `value_maps.json` has the value lists that many
+of them have in common, to be taken over as shared value maps.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from syncengine.catalog.entries import (
     with_prerequisites,
 )
 from syncengine.catalog.searching import Match, concepts, needed_by, search
+from syncengine.catalog.shared_values import ReadyValueMap, value_maps
 
 __all__ = [
     "PUBLISHER",
@@ -30,6 +32,7 @@ __all__ = [
     "CatalogError",
     "Correction",
     "Match",
+    "ReadyValueMap",
     "concepts",
     "entries",
     "find",
@@ -39,5 +42,6 @@ __all__ = [
     "search",
     "select",
     "table_map",
+    "value_maps",
     "with_prerequisites",
 ]

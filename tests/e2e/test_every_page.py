@@ -120,6 +120,8 @@ def addresses(portal: RunningPortal, chosen: int) -> list[str]:
         f"/maps/stop/?map={chosen}",
         "/maps/import/",
         f"/maps/export/?map={chosen}",
+        "/value-maps/",
+        "/value-maps/new/",
         "/ready-made/?q=onhold&sort=-columns",
         "/ready-made/fiscal-calendar-period/",
         "/ready-made/install/?name=notes",

@@ -31,7 +31,7 @@ def described() -> dict[str, str]:
     found: dict[str, str] = {}
     for section in re.split(r"^### ", PAGE.read_text(encoding="utf-8"), flags=re.M)[1:]:
         heading = section.partition("\n")[0]
-        for name in re.findall(r"dw ([a-z]+)", heading):
+        for name in re.findall(r"dw ([a-z-]+)", heading):
             found[name] = found.get(name, "") + section
     return found
 

@@ -14,6 +14,7 @@ from tests.portal import (
     test_pages_files,
     test_pages_ready_made,
     test_pages_removing,
+    test_pages_value_maps,
     test_pages_versions,
 )
 from tests.portal.page_rows import make_error
@@ -52,6 +53,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
         *test_pages_files.ALL,
         *test_pages_ready_made.ALL,
         *test_pages_removing.ALL,
+        *test_pages_value_maps.ALL,
         *test_pages_versions.ALL,
     }
     names = {

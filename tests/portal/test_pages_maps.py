@@ -234,7 +234,7 @@ def test_a_tab_shows_only_its_own_map(admin_client: Client) -> None:
 @pytest.mark.parametrize(
     ("tab", "queries"),
     [
-        ("columns", 12),
+        ("columns", 14),
         ("initial-sync", 11),
         ("queued", 10),
         ("errors", 11),
