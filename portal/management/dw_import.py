@@ -30,9 +30,12 @@ def run_import(options: argparse.Namespace, console: Console) -> Result:
     connection_set = choose_connection_set(options.connection_set)
     texts = [(file, read_text(file)) for file in dict.fromkeys(options.files)]
     files = read_map_files(texts, connection_set.name)
-    imports = import_maps(connection_set, files, plan=options.plan)
+    imported = import_maps(connection_set, files, plan=options.plan)
     lines, rows = [], []
-    for done in imports:
+    for change in imported.value_maps:
+        lines.append(f"{MARKS[change.operation.value]} value map {change.name}")
+        lines += [f"    {detail}" for detail in change.details]
+    for done in imported.maps:
         operation = done.difference.operation.value
         lines.append(f"{MARKS[operation]} map {done.difference.name} ({done.file})")
         lines += [f"    {detail}" for detail in done.difference.details]
@@ -58,4 +61,13 @@ def run_import(options: argparse.Namespace, console: Console) -> Result:
         )
     if options.plan:
         lines.append("Nothing was changed: this is the plan.")
-    return Result({"plan": options.plan, "maps": rows}, "\n".join(lines))
+    value_maps = [
+        {
+            "name": change.name,
+            "operation": change.operation.value,
+            "details": list(change.details),
+        }
+        for change in imported.value_maps
+    ]
+    document = {"plan": options.plan, "value_maps": value_maps, "maps": rows}
+    return Result(document, "\n".join(lines))

@@ -18,8 +18,8 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.environments.models import ConnectionSet
-from portal.maps import configuration
-from portal.maps.map_files import read_map_files
+from portal.maps import configuration, shared_values
+from portal.maps.map_files import MapFiles, read_map_files
 from portal.maps.models import TableMap
 from portal.maps.product_files import Import, import_maps
 from portal.pages import chosen_ids, page, staff_page
@@ -31,6 +31,8 @@ from syncengine.mapping.product_json import (
 )
 
 RIGHTS = ("maps.add_tablemap", "maps.change_tablemap")
+VALUE_MAP_RIGHTS = ("maps.add_sharedvaluemap", "maps.change_sharedvaluemap")
+UNCHANGED = configuration.Operation.UNCHANGED
 LIMIT_MEGABYTES = 8
 LIMIT = LIMIT_MEGABYTES * 1024 * 1024
 CARRIED = 2_000_000
@@ -85,19 +87,16 @@ def map_import(request: HttpRequest) -> HttpResponse:
             raise Refusal("Choose the connection set that the maps belong to.")
         confirmed = "files" in request.POST
         texts = _carried(request) if confirmed else _uploaded(request)
-        done = import_maps(
-            target,
-            read_map_files(texts, target.name),
-            plan=not confirmed,
-            user=request.user,
-        )
+        files = read_map_files(texts, target.name)
+        _refuse_value_maps(request, files)
+        done = import_maps(target, files, plan=not confirmed, user=request.user)
         packed = "" if confirmed else _packed(request, texts)
     except Refusal as refused:
         return _form(request, {**context, "refused": refused}, status=409)
     if confirmed:
-        messages.success(request, _outcome(done, target))
+        messages.success(request, _outcome(done.maps, target))
         return redirect(f"{reverse('map_list')}?{urlencode({'set': target.name})}")
-    planned = [PlannedMap(one, summary(one.leftovers)) for one in done]
+    planned = [PlannedMap(one, summary(one.leftovers)) for one in done.maps]
     counts = [each.operation for each in planned]
     return page(
         request,
@@ -105,6 +104,9 @@ def map_import(request: HttpRequest) -> HttpResponse:
         {
             **context,
             "planned": planned,
+            "value_maps": [
+                one for one in done.value_maps if one.operation is not UNCHANGED
+            ],
             "packed": packed,
             "created": counts.count("create"),
             "updated": counts.count("update"),
@@ -145,6 +147,20 @@ def _text(file: UploadedFile) -> tuple[str, str]:
         return name, file.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise Refusal(f"{name} is not UTF-8 text.", code="file_unreadable") from error
+
+
+def _refuse_value_maps(request: HttpRequest, files: MapFiles) -> None:
+    """Shared value maps belong to the whole portal: changing them is a right apart."""
+    stored = shared_values.pairs_of(one.name for one in files.value_maps)
+    changed = [
+        one.name for one in files.value_maps if stored.get(one.name) != one.values
+    ]
+    if changed and not request.user.has_perms(VALUE_MAP_RIGHTS):  # type: ignore[union-attr]
+        raise Refusal(
+            f"The files change shared value maps ({', '.join(changed)}), which needs "
+            "the right to add and to change them.",
+            code="forbidden",
+        )
 
 
 def _packed(request: HttpRequest, texts: Texts) -> str:

@@ -29,7 +29,7 @@ def read_map_files(files: Sequence[tuple[str, str]], target: str) -> MapFiles:
     set named `target`. Nothing else of a YAML file is taken; it is listed as left
     over with its first map. Raises Refusal with every mistake of every file."""
     maps: list[tuple[str, ImportedMap]] = []
-    value_maps: list[ValueMap] = []
+    value_maps: dict[str, ValueMap] = {}
     problems: list[str] = []
     for name, text in files:
         try:
@@ -39,7 +39,12 @@ def read_map_files(files: Sequence[tuple[str, str]], target: str) -> MapFiles:
             # Connection strings are not taken, so no variable is looked up.
             variables = dict.fromkeys(_VARIABLE.findall(text), "")
             document = parse_document(text, variables)
-            value_maps += document.value_maps
+            for one in document.value_maps:
+                if value_maps.setdefault(one.name, one) != one:
+                    problems.append(
+                        f"{name}: The value map {one.name} is another than in an "
+                        "earlier file."
+                    )
             found = list(_maps(document, target))
         except FileError as error:
             problems += [f"{name}, {problem}" for problem in error.problems]
@@ -53,7 +58,7 @@ def read_map_files(files: Sequence[tuple[str, str]], target: str) -> MapFiles:
             code=FileError.code,
             reasons=problems,
         )
-    return MapFiles(tuple(maps), tuple(value_maps))
+    return MapFiles(tuple(maps), tuple(value_maps.values()))
 
 
 def _is_json(name: str, text: str) -> bool:

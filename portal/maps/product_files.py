@@ -41,13 +41,21 @@ class Import:
     leftovers: tuple[Leftover, ...]
 
 
+@dataclass(frozen=True)
+class Imported:
+    """What was done: each map of the files, and the shared value maps they bring."""
+
+    maps: tuple[Import, ...]
+    value_maps: tuple[Difference, ...] = ()
+
+
 def import_maps(
     connection_set: ConnectionSet,
     files: MapFiles,
     *,
     plan: bool = False,
     user: User | None = None,
-) -> list[Import]:
+) -> Imported:
     """Make each a map, or the next version of the map that it is; all or none. With
     `plan` nothing changes.
 
@@ -71,15 +79,17 @@ def import_maps(
     with transaction.atomic():
         differences = apply_document(document, plan=plan, user=user)
         of_maps = [each for each in differences if each.kind is Kind.MAP]
-        done = [
+        maps = tuple(
             Import(file, definition.name, difference, notes, imported.leftovers)
             for (file, imported), (definition, notes), difference in zip(
                 files.maps, resolved, of_maps, strict=True
             )
-        ]
+        )
         if not plan:
-            _log(connection_set, done, user)
-    return done
+            _log(connection_set, maps, user)
+    return Imported(
+        maps, tuple(each for each in differences if each.kind is Kind.VALUE_MAP)
+    )
 
 
 def _log(

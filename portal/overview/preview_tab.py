@@ -15,6 +15,7 @@ from portal.refusals import Refusal
 from portal.runs.reconcile import MOST, SAMPLE, preview_map
 from syncengine.errors import EngineError
 from syncengine.mapping.model import Direction
+from syncengine.mapping.problems import CompilationError
 from syncengine.preview import PreviewColumn, PreviewRecord
 
 
@@ -92,6 +93,9 @@ def context(request: HttpRequest, table_map: TableMap) -> dict[str, Any]:
         )
     except Refusal as refused:
         return {**found, "trouble": refused.message}
+    except CompilationError as error:
+        said = f"{table_map.name} does not fit its tables."
+        return {**found, "trouble": said, "findings": error.findings}
     except EngineError as error:
         return {**found, "trouble": error.message}
     records = shown.records[asked.direction.value]

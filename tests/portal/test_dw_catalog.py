@@ -371,6 +371,21 @@ def test_a_plan_of_an_import_changes_nothing(
     assert ActivityEvent.objects.filter(kind="connection_set.imported").count() == 1
 
 
+def test_an_import_tells_of_shared_value_maps(
+    contoso: ConnectionSet, tmp_path: Path
+) -> None:
+    text = (
+        'value_maps: [{name: YN, values: {no: "0"}}]\nmaps: [{name: flags, '
+        "connection_set: contoso, finops: a, dataverse: b, columns: [{finops: c, "
+        'type: "><", dataverse: d, value_map: YN}]}]'
+    )
+    file = write(tmp_path / "a.yaml", text)
+    assert "+ value map YN" in dw("import", file, "--plan").out
+    done = dw_json("import", file)
+    assert done["value_maps"] == [{"name": "YN", "operation": "create", "details": []}]
+    assert stored_document().maps[0].table_map.columns[0].values == (("no", "0"),)
+
+
 def test_the_maps_of_a_yaml_file_move_into_another_connection_set(
     contoso: ConnectionSet, tmp_path: Path
 ) -> None:

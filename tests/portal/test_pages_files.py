@@ -17,7 +17,8 @@ from portal.activity.models import ActivityEvent
 from portal.environments.models import ConnectionSet
 from portal.maps import file_views
 from portal.maps.configuration import stored_document
-from portal.maps.models import MapState, TableMap
+from portal.maps.models import MapState, SharedValueMap, TableMap
+from portal.maps.shared_values import pairs_of
 from syncengine.mapping.files import parse_document
 from syncengine.mapping.model import ConflictPolicy
 from syncengine.mapping.product_json import dump_product_map, parse_product_map
@@ -203,6 +204,58 @@ def test_where_there_are_several_connection_sets_one_is_chosen(
 
 def test_without_a_connection_set_it_says_so(admin_client: Client) -> None:
     assert "There is no connection set yet" in admin_client.get(IMPORT).content.decode()
+
+
+YES_NO = """
+value_maps: [{name: YN, values: {no: "0", yes: "1"}}]
+maps:
+- name: flags
+  connection_set: contoso
+  finops: flags
+  dataverse: flags
+  version: 1.0.0.0
+  columns: [{finops: flag, type: "><", dataverse: flag, value_map: YN}]
+"""
+
+
+def test_shared_value_maps_come_along_and_are_shown(
+    client: Client, contoso: ConnectionSet
+) -> None:
+    clerk = User.objects.create_user("clerk", is_staff=True)
+    clerk.user_permissions.set(
+        Permission.objects.filter(codename__in=("add_tablemap", "change_tablemap"))
+    )
+    client.force_login(clerk)
+    refused = upload(client, ("a.yaml", YES_NO))
+    assert "change shared value maps (YN)" in refused.content.decode()
+    clerk.user_permissions.add(
+        *Permission.objects.filter(codename__endswith="_sharedvaluemap")
+    )
+    planned = upload(client, ("a.yaml", YES_NO))
+    (value_map,) = planned.context["value_maps"]
+    assert (value_map.name, value_map.operation.value) == ("YN", "create")
+    assert not SharedValueMap.objects.exists()
+    confirm(client, planned)
+    assert pairs_of() == {"YN": (("no", "0"), ("yes", "1"))}
+    changed = upload(client, ("a.yaml", YES_NO.replace('"1"', '"2"')))
+    assert changed.status_code == 409
+    higher = YES_NO.replace('"1"', '"2"').replace("version: 1.0", "version: 1.1")
+    again = upload(client, ("a.yaml", higher))
+    (value_map,) = again.context["value_maps"]
+    assert value_map.operation.value == "update"
+    assert operations(again) == {"flags": "update"}
+
+
+def test_two_files_cannot_disagree_about_a_value_map(
+    admin_client: Client, contoso: ConnectionSet
+) -> None:
+    other = YES_NO.replace('"1"', '"2"').replace("flags", "marks")
+    refused = upload(admin_client, ("a.yaml", YES_NO), ("b.yaml", other))
+    assert "b.yaml: The value map YN is another" in refused.content.decode()
+    same = upload(
+        admin_client, ("a.yaml", YES_NO), ("b.yaml", YES_NO.replace("flags", "marks"))
+    )
+    assert operations(same) == {"flags": "create", "marks": "create"}
 
 
 # Export

@@ -239,7 +239,9 @@ def test_a_map_that_does_not_fit_its_tables_says_why(
     wrong = replace(with_areas(), name="odd", columns=lines)
     odd = make_map(customers.connection_set, definition=wrong)
     page = admin_client.get(tab(odd), {"direction": FORWARD})
-    assert "gone" in page.context["trouble"]
+    assert "odd does not fit its tables" in page.context["trouble"]
+    assert any("gone" in finding.message for finding in page.context["findings"])
+    assert 'data-testid="findings"' in page.content.decode()
 
 
 def test_a_direction_that_does_not_flow_cannot_be_chosen(
