@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from psycopg import sql
 
+from portal.sample.ready_made import business_rules
 from portal.sample.ready_made.tables import ENUMERATIONS, Column, Table, tables
 from syncengine.mapping.model import Side
 
@@ -27,7 +28,8 @@ def create_statements(side: Side) -> Iterator[sql.Composed]:
 
 
 def constraint_statements(side: Side) -> Iterator[sql.Composed]:
-    """Unique and foreign keys of a side; quicker once the rows are there."""
+    """Unique and foreign keys and business rules of a side; quicker once the rows are
+    there."""
     for table in tables(side):
         unique = [
             sql.SQL("ADD UNIQUE ({})").format(_names(key)) for key in table.unique
@@ -43,6 +45,8 @@ def constraint_statements(side: Side) -> Iterator[sql.Composed]:
         ]
         if foreign:
             yield _alter(table, foreign)
+    if side is Side.FINOPS:
+        yield from business_rules.statements()
 
 
 def _alter(table: Table, parts: Iterable[sql.Composed]) -> sql.Composed:

@@ -7,6 +7,7 @@ the record's own. A key without a value of its own limits how many records there
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -41,12 +42,11 @@ def leading(entry: CatalogEntry) -> dict[str, Reference]:
 
 
 @cache
-def shares_columns(entry: CatalogEntry, reference: Reference) -> bool:
-    """Whether other lines read a FinOps column of the reference too, so that it cannot
-    be left empty by itself."""
-    columns = {part.finops for part in reference.parts}
-    uses = [line for line in entry.columns if line.finops in columns]
-    return len(uses) > len(columns)
+def own_columns(entry: CatalogEntry, reference: Reference) -> frozenset[str]:
+    """The FinOps columns of a reference that no other line reads: the reference is
+    empty where they are, whatever its other columns hold."""
+    uses = Counter(line.finops for line in entry.columns)
+    return frozenset(p.finops for p in reference.parts if uses[p.finops] == 1)
 
 
 @cache

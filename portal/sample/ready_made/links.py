@@ -18,8 +18,8 @@ from portal.sample.ready_made.keys import (
     key_of,
     key_targets,
     leading,
+    own_columns,
     radixes,
-    shares_columns,
 )
 from portal.sample.ready_made.paths import Reference, references
 from portal.sample.ready_made.populations import (
@@ -97,7 +97,8 @@ class Links:
         if found[0].entry.finops_table == entry.finops_table:
             return self._self(entry, own, found[0])
         salt = crc32(f"{entry.name} {reference.column}".encode())
-        always = shares_columns(entry, reference) or _required(entry, reference)
+        always = len(own_columns(entry, reference)) < len(reference.parts)
+        always = always or _required(entry, reference)
         return self._free(entry, own, found, salt, always=always)
 
     def _derived(

@@ -13,11 +13,12 @@ from portal.sample.ready_made.keys import (
     key_of,
     key_targets,
     leading,
+    own_columns,
     radixes,
     usable_pairs,
 )
 from portal.sample.ready_made.kinds import Kind, kinds
-from portal.sample.ready_made.links import Links, row_uuid, spread
+from portal.sample.ready_made.links import EMPTY_ONE_IN, Links, row_uuid, spread
 from portal.sample.ready_made.paths import Reference, references
 from portal.sample.ready_made.populations import (
     MARKETS,
@@ -37,7 +38,7 @@ from portal.sample.ready_made.tables import (
 from portal.sample.ready_made.values import FIRST_DAY, FIRST_MOMENT, Maker
 from syncengine import catalog
 from syncengine.catalog import CatalogEntry
-from syncengine.mapping.model import ColumnMap, Side
+from syncengine.mapping.model import ColumnMap, Direction, Side
 
 Row = dict[str, Maker]
 """What fills each column of a row."""
@@ -89,9 +90,8 @@ class Records:
         row: Row = {}
         if population.company_specific:
             row[COMPANY] = lambda place: MARKETS[place[0]].company
-        for entry in population.maps:
-            for column, make in self._columns(entry).items():
-                row.setdefault(column.lower(), make)
+        for column, make in self._columns(population).items():
+            row[column.lower()] = self._arriving(population, Side.FINOPS, column, make)
         return row
 
     def dataverse(self, entry: CatalogEntry) -> Row:
@@ -101,13 +101,45 @@ class Records:
         row = self.identity(table, population)
         if population.company_specific:
             row[company_reference(table)] = self.company
-        for reference in references(entry):
-            row[reference.column] = self._uuid(entry, reference)
-        mine = self._columns(entry)
+        mine = self._columns(population)
+        made = {
+            reference.column: self._uuid(entry, reference)
+            for reference in references(entry)
+        }
         for line in entry.columns:
             if line.dataverse and "." not in line.dataverse:
-                row.setdefault(line.dataverse.lower(), _carried(entry, line, mine))
+                made.setdefault(line.dataverse, _carried(entry, line, mine))
+        for column, make in made.items():
+            if column.lower() not in row:
+                row[column.lower()] = self._arriving(
+                    population, Side.DATAVERSE, column, make
+                )
         return row
+
+    def _arriving(
+        self, population: Population, side: Side, column: str, make: Maker
+    ) -> Maker:
+        """`make`, but nothing for records that only this side has when the column is
+        filled from the other side alone: nobody has written it yet."""
+        inwards = Direction.from_source(side.other)
+        lines = [line for entry in population.maps for line in entry.columns]
+        mine = [
+            line for line in lines if (line.on(side) or "").partition(".")[0] == column
+        ]
+        sources = {line.on(side.other) for line in mine}
+        alone = Presence(side.value)
+        if (
+            alone not in population.pattern
+            or None in sources
+            or any(
+                line.on(side.other) in sources and line.type.flows(inwards.reverse)
+                for line in lines
+            )
+        ):
+            return make
+        return lambda place: (
+            None if population.presence(place) is alone else make(place)
+        )
 
     def identity(self, table: str, population: Population) -> Row:
         """The primary key of each record's row."""
@@ -117,17 +149,17 @@ class Records:
         """The primary key of the company of a record."""
         return row_uuid(COMPANIES, self._legal_entities, (SHARED, place[0]))
 
-    def _columns(self, entry: CatalogEntry) -> Row:
-        """What fills the FinOps columns of a map, spelled as in the map."""
-        if entry.name not in self._finops:
+    def _columns(self, population: Population) -> Row:
+        """What fills the FinOps columns of a population, spelled as in its maps."""
+        if population.name not in self._finops:
             row: Row = {}
-            self._finops[entry.name] = row
-            for line in entry.columns:
-                if line.finops and line.finops not in row:
-                    row[line.finops] = self._finops_column(entry, line.finops)
-        return self._finops[entry.name]
+            self._finops[population.name] = row
+            for column in _finops_columns(population):
+                row[column] = self._finops_column(population, column)
+        return self._finops[population.name]
 
-    def _finops_column(self, entry: CatalogEntry, column: str) -> Maker:
+    def _finops_column(self, population: Population, column: str) -> Maker:
+        entry = _owner(population, column)
         if column in leading(entry):
             return self._of_referred(entry, column, leading(entry)[column])
         if (entry.name, column) in _ALWAYS:
@@ -147,9 +179,8 @@ class Records:
         if lines[0].dataverse is None:
             return _constant(lines[0].default)
         if lines[0].dataverse == row_id(entry.dataverse_table):
-            return self.identity(entry.dataverse_table, self.populations.of(entry))[
-                lines[0].dataverse
-            ]
+            identity = self.identity(entry.dataverse_table, population)
+            return identity[lines[0].dataverse]
         kind = kinds()[Side.FINOPS, entry.finops_table, column.lower()]
         return values.maker(entry.name, column, kind)
 
@@ -159,14 +190,16 @@ class Records:
         """The key of the row that the reference leads to."""
         link = self._links.of(entry, reference)
         tail = next(p.tail for p in reference.parts if p.finops == column)
+        hidden = _hidden(entry, reference)
+        if column not in own_columns(entry, reference):
+            hidden = _never
 
         def make(place: Place) -> str | None:
             there = link(place)
-            if there is None:
+            if there is None or hidden(place):
                 return None
-            target = there.target
-            theirs = dict(target.keys)[tail]
-            return self._columns(target.entry)[theirs](there.place)
+            theirs = dict(there.target.keys)[tail]
+            return self._columns(there.population)[theirs](there.place)
 
         return make
 
@@ -180,7 +213,7 @@ class Records:
             company, number = place
             index = number % max(population.count(company, both), 1)
             there = company, population.nth(company, both, index)
-            return self._columns(other)[theirs](there)
+            return self._columns(population)[theirs](there)
 
         return make
 
@@ -217,15 +250,18 @@ class Records:
             return values.maker(entry.name, column, kind, required=True)
         first = vocabulary.FIRST_NUMBERS.get((entry.name, column), 0)
         spell = _spelling(entry, column, kind)
+        if (entry.name, column) in vocabulary.WHOLE_NUMBERS:
+            return lambda place: spell(place[1] + first)
         figures = self._figures(entry)
         return lambda place: spell(figures(place)[1] + first)
 
     def _uuid(self, entry: CatalogEntry, reference: Reference) -> Maker:
         link = self._links.of(entry, reference)
+        hidden = _hidden(entry, reference)
 
         def make(place: Place) -> str | None:
             there = link(place)
-            if there is None:
+            if there is None or hidden(place):
                 return None
             return row_uuid(there.target.table, there.population, there.place)
 
@@ -237,7 +273,7 @@ def _carried(entry: CatalogEntry, line: ColumnMap, mine: Row) -> Maker:
     if line.finops is None:
         return _constant(line.default)
     source = mine[line.finops]
-    if not line.values:
+    if not line.values and line.default is None:
         return source
     table = {
         left: None if right.lower() == "blank" else right
@@ -246,7 +282,7 @@ def _carried(entry: CatalogEntry, line: ColumnMap, mine: Row) -> Maker:
 
     def make(place: Place) -> str | None:
         value = source(place)
-        return table.get(value, value) if value is not None else None
+        return line.default if value is None else table.get(value, value)
 
     return make
 
@@ -259,6 +295,38 @@ def _pairs(entry: CatalogEntry, line: ColumnMap) -> list[tuple[str, str]]:
         (spelled.get(left, _canonical_date(left)), right)
         for left, right in usable_pairs(line.values or ())
     ]
+
+
+def _finops_columns(population: Population) -> dict[str, None]:
+    return dict.fromkeys(
+        line.finops
+        for entry in population.maps
+        for line in entry.columns
+        if line.finops
+    )
+
+
+def _owner(population: Population, column: str) -> CatalogEntry:
+    """The map that decides a FinOps column: the one whose key it is part of, or the
+    first that carries it."""
+    maps = [e for e in population.maps if any(c.finops == column for c in e.columns)]
+    keys = [e for e in maps if any(pair.finops == column for pair in e.key)]
+    return (keys or maps)[0]
+
+
+def _hidden(entry: CatalogEntry, reference: Reference) -> Callable[[Place], bool]:
+    """For which records a reference is empty although another one decides some of
+    its columns: never when the columns of its own are all there is or part of a key."""
+    own = own_columns(entry, reference)
+    in_key = {pair.finops for pair in entry.key}
+    if not own or len(own) == len(reference.parts) or own & in_key:
+        return _never
+    salt = crc32(f"{entry.name} {reference.column} own".encode())
+    return lambda place: spread(salt, place) % EMPTY_ONE_IN == 0
+
+
+def _never(place: Place) -> bool:
+    return False
 
 
 def _constant(value: str | None) -> Maker:

@@ -18,6 +18,7 @@ from portal.sample.ready_made.tables import (
     COMPANY,
     COMPANY_CODE,
     COMPANY_REFERENCE,
+    OTHER_COMPANY_REFERENCES,
     tables,
 )
 from syncengine import catalog
@@ -29,7 +30,12 @@ READY_MADE = Pair("ready-made", "ready-made-erp", "ready-made-crm", "ready_made"
 
 COMPANY_RULES = {
     Side.FINOPS: CompanyRule(COMPANY),
-    Side.DATAVERSE: CompanyRule(COMPANY_REFERENCE, COMPANIES, COMPANY_CODE),
+    Side.DATAVERSE: CompanyRule(
+        COMPANY_REFERENCE,
+        COMPANIES,
+        COMPANY_CODE,
+        tuple(sorted(set(OTHER_COMPANY_REFERENCES.values()))),
+    ),
 }
 LEGAL_ENTITIES = tuple(
     LegalEntityPair(market.company, market.company.upper()) for market in LINKED

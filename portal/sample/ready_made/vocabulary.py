@@ -125,6 +125,9 @@ FIRST_NUMBERS: dict[tuple[str, str], int] = {
 }
 """Where numbers of keys begin, so as not to meet those of another map's records."""
 
+WHOLE_NUMBERS = {("Product categories", "CATEGORYNAME")}
+"""Keys that are numbered through, whatever else is part of them."""
+
 MEMOS = (
     "Call before delivery.",
     "Prefers invoices by e-mail; no paper.",
