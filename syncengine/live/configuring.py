@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from syncengine.connectors.base import Connector
@@ -115,11 +115,12 @@ class Configurator:
     def refresh(self, present: Configuration) -> bool:
         """Read the tables of all legs again; True when a table that a leg was compiled
         on has changed or gone: configure again."""
-        legs = [leg.configuration for leg in present.legs]
-        if not legs:
+        if not present.legs:
             return False
-        source = self._source.tables(_tables(legs, self._source))
-        target = self._target.tables(_tables(legs, self._target))
+        maps = {key[0] for key in self._compiled}
+        maps |= {leg.configuration.table_map for leg in present.legs}
+        source = self._source.tables(_tables(maps, self._source))
+        target = self._target.tables(_tables(maps, self._target))
         schemas = {
             self._source.settings.side: source,
             self._target.settings.side: target,
@@ -150,9 +151,10 @@ class Configurator:
             return EnvironmentSchema(source.value, {}), EnvironmentSchema(
                 target.value, {}
             )
+        maps = [leg.table_map for leg in new]
         return (
-            self._source.tables(_tables(new, self._source)),
-            self._target.tables(_tables(new, self._target)),
+            self._source.tables(_tables(maps, self._source)),
+            self._target.tables(_tables(maps, self._target)),
         )
 
     def _leg(
@@ -216,11 +218,11 @@ class Configurator:
         return table.name if table is not None else name
 
 
-def _tables(legs: Iterable[LegConfiguration], connector: Connector) -> list[str]:
+def _tables(maps: Collection[TableMap], connector: Connector) -> list[str]:
     side = connector.settings.side
-    names = {leg.table_map.table(side) for leg in legs}
-    for leg in legs:
-        names.update(lookup_tables(leg.table_map, side))
+    names = {table_map.table(side) for table_map in maps}
+    for table_map in maps:
+        names.update(lookup_tables(table_map, side))
     rule = connector.settings.company
     if rule is not None and rule.lookup_table:
         names.add(rule.lookup_table)

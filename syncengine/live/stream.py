@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 
 from syncengine.conflicts import Settler
 from syncengine.connectors.base import (
@@ -331,10 +332,11 @@ class _Session:
 
     def _between(self) -> None:
         due = self._due_legs()
-        for leg in due:
-            if self._drainer.drain(leg, self._ready_for_live):
-                self._reconfigure()
-                return
+        ready = cache(self._ready_for_live)
+        # Reading all tables once is enough for all legs that are ready together.
+        if [leg for leg in due if self._drainer.drain(leg, ready)]:
+            self._reconfigure()
+            return
         if len(due) < len(self._drainer.draining(self._configuration)):
             self._receiver.ask()
         if self._due.now("retry", self._settings.retry_every):
