@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import chain
 
 from django.db.models import Model, prefetch_related_objects
@@ -28,13 +29,38 @@ WITH_LINES = (
     "key_pairs",
     "lookups",
 )
-"""What to prefetch on a version that is to be converted."""
+"""What to prefetch on versions that are to be converted."""
+
+_known: dict[tuple[int, datetime, str], TableMap] = {}
+"""Converted versions, which never change: by id, moment and the map's name."""
+_MOST_KNOWN = 2000
 
 
 def to_engine(version: models.MapVersion) -> TableMap:
     """The version as the engine takes it: a few queries, whatever its size, none
-    when `WITH_LINES` was prefetched on it."""
-    prefetch_related_objects([version], *WITH_LINES)
+    when it has been converted before."""
+    return all_to_engine([version])[0]
+
+
+def all_to_engine(versions: Sequence[models.MapVersion]) -> list[TableMap]:
+    """The versions as the engine takes them: a few queries for all that have not been
+    converted before. Their maps should be there already (`select_related`)."""
+    keys = [(one.pk, one.created_at, one.table_map.name) for one in versions]
+    found = {key: known for key in keys if (known := _known.get(key)) is not None}
+    new = {
+        key: one for key, one in zip(keys, versions, strict=True) if key not in found
+    }
+    if new:
+        prefetch_related_objects(list(new.values()), *WITH_LINES)
+        made = {key: _convert(one) for key, one in new.items()}
+        if len(_known) + len(made) > _MOST_KNOWN:
+            _known.clear()
+        _known.update(made)
+        found |= made
+    return [found[key] for key in keys]
+
+
+def _convert(version: models.MapVersion) -> TableMap:
     return TableMap(
         name=version.table_map.name,
         finops_table=version.finops_table,

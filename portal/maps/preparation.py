@@ -14,7 +14,7 @@ from django.db import connection
 
 from portal.environments.connectors import connector_for
 from portal.environments.models import ConnectionSet
-from portal.maps.conversion import WITH_LINES, to_engine
+from portal.maps.conversion import all_to_engine, to_engine
 from portal.maps.models import MapState, TableMap
 from portal.refusals import ActionForbidden, Refusal
 from syncengine.errors import EngineError
@@ -47,12 +47,15 @@ def naming(environment_name: str) -> Iterator[None]:
 
 
 def maps_of(connection_set: ConnectionSet) -> list[TableMap]:
-    """All maps of the set that have a version, ready for conversion."""
-    return list(
-        TableMap.objects.filter(connection_set=connection_set, version__isnull=False)
-        .select_related("version__table_map", "connection_set")
-        .prefetch_related(*(f"version__{name}" for name in WITH_LINES))
+    """All maps of the set that have a version, converted at once: `definition` asks
+    nothing more of the database."""
+    maps = list(
+        TableMap.objects.filter(
+            connection_set=connection_set, version__isnull=False
+        ).select_related("version__table_map", "connection_set")
     )
+    all_to_engine([one.version for one in maps if one.version is not None])
+    return maps
 
 
 def definition(table_map: TableMap) -> Definition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from portal.environments.connectors import connector_for
@@ -14,6 +15,7 @@ from syncengine.mapping.compiler import compile_leg
 from syncengine.mapping.dependencies import lookup_tables
 from syncengine.mapping.model import Direction, Side
 from syncengine.mapping.model import TableMap as Definition
+from syncengine.mapping.schema import EnvironmentSchema
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,11 @@ class MapLegs:
         return self.legs.get(Direction.DATAVERSE_TO_FINOPS)
 
 
-def load_legs(table_map: TableMap) -> MapLegs:
-    """Read both systems' schemas and compile the map's current version.
+def load_legs(
+    table_map: TableMap, schemas: Mapping[Side, EnvironmentSchema] | None = None
+) -> MapLegs:
+    """Read both systems' schemas, unless they are given, and compile the map's current
+    version.
 
     Raises CompilationError when the map does not fit the tables, OutageError or
     SetupError when a system cannot be used.
@@ -51,7 +56,7 @@ def load_legs(table_map: TableMap) -> MapLegs:
     connectors = {
         side: connector_for(connection_set.environment(side)) for side in Side
     }
-    schemas = {
+    schemas = schemas or {
         side: connector.tables(
             [definition.table(side), *lookup_tables(definition, side)]
         )

@@ -23,7 +23,7 @@ from portal.maps import services as maps
 from portal.maps.models import MapState, TableMap
 from portal.refusals import Refusal
 from portal.runs import chunks
-from portal.runs.legs import MapLegs, load_legs, with_legs
+from portal.runs.legs import MapLegs
 from portal.runs.models import (
     ACTIVE_RUN_STATES,
     COPYING_STATES,
@@ -35,10 +35,10 @@ from portal.runs.models import (
 )
 from portal.runs.queries import copying_beside
 from portal.runs.services import complete_run, fail_run
+from portal.runs.tick import Tick
 from syncengine.connectors.base import ChunkRange
 from syncengine.errors import EngineError
 from syncengine.initial import CHUNK_ROWS, plan_leg
-from syncengine.mapping.dependencies import in_order, prerequisites
 from syncengine.mapping.model import Direction, Side
 from syncengine.ports import LegMode
 
@@ -56,14 +56,17 @@ def advance_runs(*, chunk_rows: int = CHUNK_ROWS) -> dict[int, int]:
         if not alone:
             return wanted
         chunks.free_stale(timezone.now())
+        tick = Tick()
         for run in _active():
             try:
-                _advance(run, chunk_rows)
+                _advance(run, tick, chunk_rows)
             except EngineError as error:
                 _stumbled(run, error.code, error.message, retryable=error.retryable)
             except Refusal as refusal:
                 retryable = refusal.code == "outage"
                 _stumbled(run, refusal.code, str(refusal), retryable=retryable)
+            if run.state not in COPYING_STATES:
+                continue
             missing = chunks.PARALLEL - chunks.running(run.pk)
             workers = min(missing, chunks.ready(run.pk))
             if workers > 0:
@@ -93,18 +96,18 @@ def _alone() -> Iterator[bool]:
                 cursor.execute("SELECT pg_advisory_unlock(%s, %s)", LOCK)
 
 
-def _advance(run: InitialSyncRun, chunk_rows: int) -> None:
+def _advance(run: InitialSyncRun, tick: Tick, chunk_rows: int) -> None:
     if run.state == RunState.WAITING:
-        reason = _what_it_waits_for(run)
+        reason = _what_it_waits_for(run, tick)
         if reason:
             _say(run, reason)
             return
         _start(run)
     if run.state == RunState.COPYING:
-        _copy(run, chunk_rows)
+        _copy(run, tick, chunk_rows)
     if run.state == RunState.LINKING:
         if not _unlinked(run).exists():
-            _drain(run)
+            _drain(run, tick)
     elif run.state == RunState.DRAINING and run.table_map.state == MapState.RUNNING:
         complete_run(run)
 
@@ -128,7 +131,7 @@ def _say(run: InitialSyncRun, message: str) -> None:
 # Waiting
 
 
-def _what_it_waits_for(run: InitialSyncRun) -> str:
+def _what_it_waits_for(run: InitialSyncRun, tick: Tick) -> str:
     connection_set = run.table_map.connection_set
     if not run.queued_revision:
         run.queued_revision = connection_set.revision
@@ -145,40 +148,16 @@ def _what_it_waits_for(run: InitialSyncRun) -> str:
         if not caught_up:
             environment = connection_set.environment(direction.source)
             return f"Waiting for the stream of {environment.name}."
-    return _unfinished_prerequisites(run)
+    return _unfinished_prerequisites(run, tick)
 
 
-def _unfinished_prerequisites(run: InitialSyncRun) -> str:
+def _unfinished_prerequisites(run: InitialSyncRun, tick: Tick) -> str:
     """The maps whose rows must be there first and are not yet, in a sentence."""
     others = set(copying_beside(run).values_list("table_map__name", flat=True))
     if not others:
         return ""
-    needs = _needs(run.table_map)
-    order = in_order(needs)
-    mine = order.index(run.table_map.name)
-    first = [
-        name
-        for name in needs[run.table_map.name]
-        if name in others and order.index(name) < mine
-    ]
+    first = [name for name in tick.earlier(run.table_map) if name in others]
     return f"Waiting for the copy of {', '.join(first)}." if first else ""
-
-
-_known_needs: dict[int, tuple[tuple[int | None, ...], Mapping[str, Sequence[str]]]] = {}
-"""By connection set: the map versions looked at, and what each map needs."""
-
-
-def _needs(table_map: TableMap) -> Mapping[str, Sequence[str]]:
-    connection_set = table_map.connection_set
-    siblings = preparation.maps_of(connection_set)
-    versions = tuple(sibling.version_id for sibling in siblings)
-    known = _known_needs.get(connection_set.pk)
-    if known is None or known[0] != versions:
-        definitions = [preparation.definition(sibling) for sibling in siblings]
-        schemas = preparation.read_schemas(connection_set, definitions)
-        known = versions, prerequisites(definitions, schemas)
-        _known_needs[connection_set.pk] = known
-    return known[1]
 
 
 def _start(run: InitialSyncRun) -> None:
@@ -193,18 +172,18 @@ def _start(run: InitialSyncRun) -> None:
 # Copying
 
 
-def _copy(run: InitialSyncRun, chunk_rows: int) -> None:
+def _copy(run: InitialSyncRun, tick: Tick, chunk_rows: int) -> None:
     """Plan the legs whose turn it is, close those that are done."""
     leg_runs = list(run.legs.all())
     legs: MapLegs | None = None
     if not leg_runs:
-        legs = load_legs(with_legs(run.table_map_id))
+        legs = tick.legs(run)
         leg_runs = _create_leg_runs(run, legs)
     for order in sorted({leg_run.order for leg_run in leg_runs}):
         turn = [leg_run for leg_run in leg_runs if leg_run.order == order]
         for leg_run in turn:
             if leg_run.state == RunState.WAITING:
-                legs = legs or load_legs(with_legs(run.table_map_id))
+                legs = legs or tick.legs(run)
                 _plan(leg_run, legs, chunk_rows)
             _close_if_done(leg_run)
         if any(leg_run.state != RunState.COMPLETED for leg_run in turn):
@@ -213,8 +192,8 @@ def _copy(run: InitialSyncRun, chunk_rows: int) -> None:
         run.copied_at = timezone.now()
         run.save(update_fields=["copied_at"])
     if not _unlinked(run).exists():
-        _drain(run)
-    elif waiting := _copied_later(run):
+        _drain(run, tick)
+    elif waiting := _copied_later(run, tick):
         _say(run, f"Waiting for the copy of {', '.join(waiting)}.")
     else:
         _begin_linking(run)
@@ -237,12 +216,10 @@ def _begin_linking(run: InitialSyncRun) -> None:
         run.message = ""
 
 
-def _copied_later(run: InitialSyncRun) -> list[str]:
+def _copied_later(run: InitialSyncRun, tick: Tick) -> list[str]:
     """The maps whose rows this one refers to and that are still being copied."""
     others = set(copying_beside(run).values_list("table_map__name", flat=True))
-    return [
-        name for name in _needs(run.table_map)[run.table_map.name] if name in others
-    ]
+    return [name for name in tick.needs(run.table_map) if name in others]
 
 
 def _create_leg_runs(run: InitialSyncRun, legs: MapLegs) -> list[LegRun]:
@@ -326,9 +303,9 @@ def _close_if_done(leg_run: LegRun) -> None:
 # Draining
 
 
-def _drain(run: InitialSyncRun) -> None:
+def _drain(run: InitialSyncRun, tick: Tick) -> None:
     """The copy has ended: replay what was queued up to now, then go live."""
-    legs = load_legs(with_legs(run.table_map_id))
+    legs = tick.legs(run)
     positions: dict[Direction, str] = {}
     for direction in legs.legs:
         with legs.connectors[direction.source].reader() as reader:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from portal.activity import services as activity
 from portal.environments.models import ConnectionSet, Stream
-from portal.maps.conversion import WITH_LINES, to_engine
+from portal.maps.conversion import all_to_engine
 from portal.maps.models import Leg, MapState, TableMap
 from portal.runs.models import InitialSyncRun, RunState
 from portal.runs.services import complete_run
@@ -25,7 +25,6 @@ class PortalControl:
         self._set_id = connection_set.pk
         self._stream_id = stream.pk
         self._direction = next(d for d in Direction if d.source.value == stream.source)
-        self._definitions: dict[int, Definition] = {}
 
     def revision(self) -> int:
         """The newest revision of the configuration."""
@@ -39,16 +38,21 @@ class PortalControl:
         The revision is read first: a change that slips in between raises it again.
         """
         connection_set = ConnectionSet.objects.get(pk=self._set_id)
-        legs = [
-            self._leg(leg)
-            for leg in Leg.objects.filter(
+        stored = list(
+            Leg.objects.filter(
                 table_map__connection_set_id=self._set_id,
                 table_map__version__isnull=False,
             )
             .exclude(mode=LegMode.OFF.value)
             .select_related("table_map__version__table_map")
-            .prefetch_related(*(f"table_map__version__{name}" for name in WITH_LINES))
             .order_by("pk")
+        )
+        definitions = all_to_engine(
+            [leg.table_map.version for leg in stored if leg.table_map.version]
+        )
+        legs = [
+            self._leg(leg, definition)
+            for leg, definition in zip(stored, definitions, strict=True)
         ]
         return StreamConfiguration(
             revision=connection_set.revision,
@@ -59,14 +63,7 @@ class PortalControl:
             legal_entities=connection_set.legal_entity_pairs(),
         )
 
-    def _leg(self, leg: Leg) -> LegConfiguration:
-        version = leg.table_map.version
-        if version is None:
-            raise ValueError(f"map {leg.table_map} has no version")
-        definition = self._definitions.get(version.pk)
-        if definition is None:
-            definition = to_engine(version)
-            self._definitions[version.pk] = definition
+    def _leg(self, leg: Leg, definition: Definition) -> LegConfiguration:
         return LegConfiguration(
             leg_id=leg.pk,
             map_id=leg.table_map_id,
