@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import yaml
 
+from portal.environments.queries import find_connection_set
 from portal.management.reading import read_text
 from portal.management.results import Add, Console, Result
 from portal.maps import configuration
@@ -35,6 +36,10 @@ def register(add: Add) -> None:
     parser = add("export", export, "write the configuration, or some maps, as a file")
     parser.add_argument("maps", nargs="*", metavar="MAP")
     parser.add_argument("--format", choices=["yaml", PRODUCT], default="yaml")
+    parser.add_argument(
+        "--connection-set", metavar="NAME", help="only the maps of this one"
+    )
+    parser.set_defaults(usage=parser.error)
 
 
 def apply(options: argparse.Namespace, console: Console) -> Result:
@@ -66,6 +71,10 @@ def apply(options: argparse.Namespace, console: Console) -> Result:
 def export(options: argparse.Namespace, console: Console) -> Result:
     """Print what is stored as a file that `apply` takes."""
     maps = find_maps(options.maps) if options.maps else None
+    if options.connection_set:
+        if maps is not None:
+            options.usage("give maps or --connection-set, not both")
+        maps = list(find_connection_set(options.connection_set).maps.all())
     if options.format == PRODUCT:
         return _export_product(maps, console)
     text = configuration.export_document(maps)

@@ -213,19 +213,27 @@ def map_export(request: HttpRequest) -> HttpResponse:
         entry.table_map for entry in configuration.stored_document(maps).maps
     ]
     lost = [(each.name, summary(beyond_product(each))) for each in definitions]
+    one = maps[0] if maps and len(maps) == 1 else None
+    ids = request.GET.getlist("map")
+    connection_set = "" if ids else request.GET.get("set", "")
+    what = "maps"
+    if one or connection_set:
+        what = one.name if one else f"maps of {connection_set}"
+    named = {"set": connection_set} if connection_set else {"map": ids}
     return page(
         request,
         "portal/map_export.html",
         {
-            "maps": maps,
+            "one": one,
+            "connection_set": connection_set,
             "count": len(definitions),
             "lost": [(name, lines) for name, lines in lost if lines],
-            "query": urlencode({"map": [one.pk for one in maps or ()]}, doseq=True),
-            "back": reverse("map_tab", args=[maps[0].pk, "versions"])
-            if maps and len(maps) == 1
+            "query": urlencode(named, doseq=True),
+            "back": reverse("map_tab", args=[one.pk, "versions"])
+            if one
             else reverse("map_list"),
         },
-        title=f"Export {maps[0].name}" if maps and len(maps) == 1 else "Export maps",
+        title=f"Export {what}",
     )
 
 
@@ -254,10 +262,15 @@ def map_download(request: HttpRequest) -> HttpResponse:
 
 
 def _chosen(request: HttpRequest) -> list[TableMap] | None:
-    """The maps the address names; None where it names none, which means all."""
-    if "map" not in request.GET:
+    """The maps the address names, by themselves or by their connection set; None
+    where it names none, which means all."""
+    maps = TableMap.objects.order_by("connection_set__name", "run_order", "name")
+    if "map" in request.GET:
+        maps = maps.filter(pk__in=chosen_ids(request.GET.getlist("map")))
+    elif name := request.GET.get("set", ""):
+        maps = maps.filter(connection_set__name=name)
+    else:
         return None
-    maps = list(TableMap.objects.filter(pk__in=chosen_ids(request.GET.getlist("map"))))
     if not maps:
-        raise Http404("This map does not exist any more.")
-    return maps
+        raise Http404("There is no such map any more.")
+    return list(maps)

@@ -488,6 +488,14 @@ def test_the_exported_document_lists_what_is_not_carried(
     assert [row["operation"] for row in rows] == ["unchanged", "unchanged"]
 
 
+def test_maps_and_a_connection_set_at_once_are_bad_usage(
+    contoso: ConnectionSet,
+) -> None:
+    store(contoso, "one")
+    with pytest.raises((CommandError, SystemExit)):
+        dw("export", "one", "--connection-set", "contoso")
+
+
 def test_an_unknown_format_is_bad_usage() -> None:
     with pytest.raises((CommandError, SystemExit)):
         dw("export", "--format", "xml")

@@ -24,6 +24,7 @@ from syncengine.mapping.model import ConflictPolicy
 from syncengine.mapping.product_json import dump_product_map, parse_product_map
 from tests.factories import make_connection_set, make_definition, make_map
 from tests.mapping.test_product_json import MAPPING
+from tests.portal.test_dw_catalog import dw_json
 
 pytestmark = pytest.mark.django_db
 
@@ -293,11 +294,30 @@ def test_the_export_page_lists_what_would_be_lost(
     make_map(contoso, name="two")
     text = admin_client.get(EXPORT).content.decode()
     assert reverse("map_import") in admin_client.get("/maps/").content.decode()
-    assert "All 2 maps" in text
+    assert "2 maps, with the environments" in text
     assert "dualWritePortal.conflict = manual" in text
     alone = admin_client.get(EXPORT, {"map": one.pk})
     assert f"format=yaml&amp;map={one.pk}" in alone.content.decode()
     assert [name for name, _ in alone.context["lost"]] == ["one"]
+
+
+def test_the_maps_of_one_connection_set_are_exported(
+    admin_client: Client, contoso: ConnectionSet
+) -> None:
+    make_map(contoso, name="one")
+    make_map(make_connection_set(name="fabrikam"), name="two")
+    listed = admin_client.get("/maps/", {"set": "fabrikam"}).content.decode()
+    assert f"{EXPORT}?set=fabrikam" in listed
+    text = admin_client.get(EXPORT, {"set": "fabrikam"}).content.decode()
+    assert "Export two" in text
+    found = admin_client.get(DOWNLOAD, {"format": "dualwrite-json", "set": "fabrikam"})
+    assert json.loads(found.content)["name"] == "two"
+    make_map(contoso, name="three")
+    both = admin_client.get(EXPORT, {"set": "contoso"}).content.decode()
+    assert "Export maps of contoso" in both
+    assert "format=yaml&amp;set=contoso" in both
+    names = dw_json("export", "--connection-set", "contoso")["maps"]
+    assert [each["name"] for each in names] == ["one", "three"]
 
 
 def test_what_is_not_there_cannot_be_exported(
@@ -306,6 +326,7 @@ def test_what_is_not_there_cannot_be_exported(
     assert "There is no map to export" in admin_client.get(EXPORT).content.decode()
     for page in (EXPORT, DOWNLOAD):
         assert admin_client.get(page, {"map": 999999}).status_code == 404
+        assert admin_client.get(page, {"set": "nowhere"}).status_code == 404
     assert admin_client.get(DOWNLOAD, {"format": "xml"}).status_code == 404
 
 
