@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from syncengine.errors import EngineError
@@ -414,16 +415,24 @@ def key_findings(result: Analysis) -> list[HealthFinding]:
             )
         )
     for key in result.key:
-        found += _may_be_empty(target, key.endpoint)
-        for line in key.lines:
-            if result.source and line.source:
-                found += _may_be_empty(result.source, line.source)
+        ends = [(target, key.endpoint)]
+        ends += [(result.source, line.source) for line in key.lines if line.source]
+        for schema, end in ends:
+            if schema and end.column.nullable:
+                text = result.table_map.filter(schema.side)
+                found += _may_be_empty(schema, end, text)
     return found
 
 
-def _may_be_empty(schema: SideSchema, end: Endpoint) -> list[HealthFinding]:
-    if not end.column.nullable:
-        return []
+def _may_be_empty(
+    schema: SideSchema, end: Endpoint, filter_text: str
+) -> list[HealthFinding]:
+    """Nothing where the filter passes over records without the key."""
+    empty = filters.is_null(end.column.name)
+    with suppress(EngineError):
+        expression = filters.parse_filter(schema.side, filter_text)
+        if filters.exclude_each_other(expression, empty):
+            return []
     return [
         HealthFinding(
             "5200" if schema.side is Side.DATAVERSE else "2000",

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from syncengine.mapping.filters import parse_filter
-from syncengine.mapping.filters.overlap import exclude_each_other
+from syncengine.mapping.filters import exclude_each_other, parse_filter
 from syncengine.mapping.health import Member, Subject, checks, examine
 from syncengine.mapping.health.link import differing_companies
 from syncengine.mapping.model import Severity, Side, TableMap

@@ -381,6 +381,18 @@ def test_a_condition_gives_its_code_and_no_other(
         assert planted.where(finding)
 
 
+def test_a_key_that_may_be_empty_is_fine_where_the_filter_passes_it_over(
+    systems: Systems,
+) -> None:
+    systems.afresh()
+    systems.crm.execute("ALTER TABLE accounts ALTER accountnumber DROP NOT NULL")
+    filtered = replace(
+        CUSTOMERS, dataverse_filter="customertype eq 3 and accountnumber ne null"
+    )
+    found = check_map(add_map(systems.link(), filtered)).findings
+    assert all(finding.severity is INFO for finding in found)
+
+
 def test_clean_maps_give_neither_error_nor_warning(systems: Systems) -> None:
     systems.afresh()
     connection_set: ConnectionSet = systems.link()

@@ -25,6 +25,7 @@ from syncengine.mapping.filters.expression import (
 )
 from syncengine.mapping.filters.finops import parse_finops, to_finops
 from syncengine.mapping.filters.odata import parse_odata, to_odata
+from syncengine.mapping.filters.overlap import exclude_each_other, is_null
 from syncengine.mapping.filters.predicate import compile_predicate
 from syncengine.mapping.filters.sql import SqlText, to_sql
 from syncengine.mapping.model import Side
@@ -47,6 +48,8 @@ __all__ = [
     "columns",
     "compile_predicate",
     "empty_text_tests",
+    "exclude_each_other",
+    "is_null",
     "no_date_tests",
     "parse_filter",
     "parse_finops",

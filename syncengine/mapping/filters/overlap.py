@@ -15,12 +15,14 @@ from typing import Any
 
 from syncengine.mapping.filters.expression import (
     And,
+    ColumnRef,
     Comparator,
     Comparison,
     Expression,
     In,
     Like,
     Literal,
+    LiteralKind,
     Not,
     Or,
     columns,
@@ -44,6 +46,11 @@ def exclude_each_other(first: Expression | None, second: Expression | None) -> b
     own = {name.casefold() for name in columns(first)}
     shared = {name.casefold() for name in columns(second)} & own
     return any(_exclude_on(column, first, second) for column in shared)
+
+
+def is_null(column: str) -> Expression:
+    """The test that a column has no value."""
+    return Comparison(ColumnRef(column), Comparator.EQ, Literal(LiteralKind.NULL, None))
 
 
 def _exclude_on(column: str, first: Expression, second: Expression) -> bool:

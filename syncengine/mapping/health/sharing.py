@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from syncengine.mapping.filters.overlap import exclude_each_other
+from syncengine.mapping.filters import exclude_each_other
 from syncengine.mapping.health.registry import check
 from syncengine.mapping.health.subject import Member, Subject, filter_of
 from syncengine.mapping.model import Direction, HealthFinding, Severity, Side
