@@ -104,6 +104,13 @@ PREVIEW = {
     "same": Label("Equal", "check_circle", "good", "Nothing would be written."),
 }
 
+CHECK = {
+    "clean": Label("Good", "check_circle", "good", "Nothing stands in the way."),
+    "warning": Label("Warnings", "warning", "wait", "It runs; look at the warnings."),
+    "error": Label("Cannot run", "error", "bad", "Something must be mended first."),
+    "unknown": Label("Not checked", "help", "off", "It has not been checked yet."),
+}
+
 KINDS = {
     "map": MAP,
     "stream": STREAM,
@@ -111,6 +118,7 @@ KINDS = {
     "error": ERROR,
     "health": HEALTH,
     "finding": FINDING,
+    "check": CHECK,
     "change": CHANGE,
     "operation": OPERATION,
     "preview": PREVIEW,

@@ -11,6 +11,8 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
 from portal.activity import queries as activity_queries
+from portal.checks.queries import map_health
+from portal.checks.services import check_map
 from portal.environments.models import ConnectionSet
 from portal.errors import queries as error_queries
 from portal.maps.models import MapState
@@ -25,6 +27,7 @@ TABS = {
     "columns": "Columns",
     "filters": "Filters",
     "preview": "Preview",
+    "health": "Health",
     "versions": "Versions",
     "initial-sync": "Initial sync",
     "queued": "Queued",
@@ -123,10 +126,13 @@ def map_page(request: HttpRequest, map_id: int, tab: str = "columns") -> HttpRes
     if tab not in TABS:
         raise Http404("This map has no such tab.")
     row = _map_or_404(map_id)
+    if tab == "health" and "check" in request.GET:
+        check_map(row.map)
     context: dict[str, Any] = {
         "row": row,
         "tab": tab,
         "tabs": TABS.items(),
+        "health": map_health(row.map),
         **_actions(row),
         **_tab_context(request, row, tab),
     }
@@ -194,6 +200,8 @@ def _tab_context(request: HttpRequest, row: MapStatus, tab: str) -> dict[str, An
         return {"filters": map_filters.filters_tab(request, row.map)}
     if tab == "preview":
         return preview_tab.context(request, row.map)
+    if tab == "health":
+        return {}
     if tab == "versions":
         offered = version_tab.offered_instead(row.map, row.reason)
         return {"offered": offered, **version_tab.context(request, row.map)}

@@ -27,6 +27,7 @@ READING = (
     "map_list",
     "map_list_live",
     "map_run",
+    "map_run_check",
     "map_stop",
     "error_list",
     "error_live",
@@ -36,19 +37,20 @@ READING = (
 )
 WRITING = ("map_action", "error_retry", "error_dismiss")
 TABS = (
-    *("columns", "filters", "preview", "versions", "initial-sync"),
-    *("queued", "errors", "activity"),
+    *("columns", "filters", "preview", "health"),
+    *("versions", "initial-sync", "queued", "errors", "activity"),
 )
 
 
 def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     from portal.activity import urls as activity
+    from portal.checks import urls as checks
     from portal.environments import urls as environments
     from portal.errors import urls as errors
     from portal.maps import urls as maps
     from portal.overview import urls as overview
 
-    with_ids = {"map_page", "map_tab", "map_live", "error_page"}
+    with_ids = {"map_page", "map_tab", "map_live", "map_health", "error_page"}
     elsewhere = {
         *test_pages_files.ALL,
         *test_pages_ready_made.ALL,
@@ -58,7 +60,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     }
     names = {
         pattern.name
-        for module in (activity, environments, errors, maps, overview)
+        for module in (activity, checks, environments, errors, maps, overview)
         for pattern in module.urlpatterns
     }
     assert names == {*READING, *WRITING, *with_ids, *elsewhere}
@@ -78,6 +80,7 @@ def test_a_visitor_cannot_see_a_map_or_an_error(client: Client) -> None:
         reverse("map_page", args=[table_map.pk]),
         reverse("map_tab", args=[table_map.pk, "errors"]),
         reverse("map_live", args=[table_map.pk, "errors"]),
+        reverse("map_health", args=[table_map.pk]),
         reverse("error_page", args=[error.pk]),
     ):
         assert client.get(path).status_code == 302

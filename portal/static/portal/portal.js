@@ -32,6 +32,16 @@
     if (event.detail.successful) offline(false);
   });
 
+  /* A check that could not be made says so where its result would be. */
+  const checked = (event, failed) => {
+    const notice = event.target.closest?.("[data-check]")
+      ?.querySelector("[data-check-failed]");
+    if (notice) notice.hidden = !failed;
+  };
+  document.addEventListener("htmx:sendError", (event) => checked(event, true));
+  document.addEventListener("htmx:responseError", (event) => checked(event, true));
+  document.addEventListener("htmx:beforeRequest", (event) => checked(event, false));
+
   /* On a narrow screen the tabs scroll: the open one must not be out of sight. */
   let shownTab = null;
   const showTab = () => {
