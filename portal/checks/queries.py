@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from portal.checks.models import HealthReport
 from portal.maps.models import TableMap
-from syncengine.mapping.model import HealthFinding, Severity
+from syncengine.mapping.model import HealthFinding
 
 FRESH_FOR = timedelta(minutes=1)
 """A page shows a younger report as it is, and has an older one made anew."""
@@ -19,16 +19,15 @@ FRESH_FOR = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class MapHealth:
-    """The last report of a map as its page shows it: `serious` are errors and
-    warnings. `due` when it should be made anew. `needs` and `needed_by` are the
-    related maps with their present states, in the order of a run."""
+    """The last report of a map as its page shows it. `due` when it should be made
+    anew. `needs` and `needed_by` are the related maps with their present states, in
+    the order of a run."""
 
     checked_at: datetime | None
     worst: str
     errors: int
     warnings: int
-    serious: Sequence[HealthFinding]
-    good_to_know: Sequence[HealthFinding]
+    findings: Sequence[HealthFinding]
     needs: Sequence[TableMap]
     needed_by: Sequence[TableMap]
     due: bool
@@ -47,7 +46,7 @@ def checkable_maps() -> QuerySet[TableMap]:
     ).defer("connection_set__finops__dsn", "connection_set__dataverse__dsn")
 
 
-UNKNOWN = MapHealth(None, "unknown", 0, 0, (), (), (), (), due=True)
+UNKNOWN = MapHealth(None, "unknown", 0, 0, (), (), (), due=True)
 
 
 def report_of(table_map: TableMap) -> HealthReport | None:
@@ -60,7 +59,6 @@ def map_health(table_map: TableMap, *, now: datetime | None = None) -> MapHealth
     report = report_of(table_map)
     if report is None:
         return UNKNOWN
-    findings = report.shown()
     named = {
         one.name: one
         for one in TableMap.objects.filter(
@@ -74,8 +72,7 @@ def map_health(table_map: TableMap, *, now: datetime | None = None) -> MapHealth
         worst=report.worst,
         errors=report.errors,
         warnings=report.warnings,
-        serious=[one for one in findings if one.severity is not Severity.INFO],
-        good_to_know=[one for one in findings if one.severity is Severity.INFO],
+        findings=report.shown(),
         needs=[named[name] for name in report.needs if name in named],
         needed_by=[named[name] for name in report.needed_by if name in named],
         due=(now or timezone.now()) - report.checked_at > FRESH_FOR

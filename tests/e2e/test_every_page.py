@@ -107,8 +107,8 @@ def addresses(portal: RunningPortal, chosen: int) -> list[str]:
     environment = portal.value("", "SELECT max(id) FROM environments_environment")
     link = portal.value("", "SELECT max(id) FROM environments_connectionset")
     tabs = (
-        *("columns", "filters", "preview", "versions", "initial-sync"),
-        *("queued", "errors", "activity"),
+        *("columns", "filters", "preview", "health"),
+        *("versions", "initial-sync", "queued", "errors", "activity"),
     )
     return [
         "/",

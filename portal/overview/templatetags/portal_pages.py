@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from portal import labels
 from portal.pages import COUNT_LIMIT
+from syncengine.mapping.model import HealthFinding, Severity
 
 register = template.Library()
 
@@ -171,3 +173,15 @@ def cell(value: Any) -> SafeString | str:
         f"{len(text):,}",
         text,
     )
+
+
+@register.filter
+def serious(findings: Iterable[HealthFinding]) -> list[HealthFinding]:
+    """The findings that need somebody: errors and warnings."""
+    return [one for one in findings if one.severity is not Severity.INFO]
+
+
+@register.filter
+def good_to_know(findings: Iterable[HealthFinding]) -> list[HealthFinding]:
+    """The findings that only inform."""
+    return [one for one in findings if one.severity is Severity.INFO]

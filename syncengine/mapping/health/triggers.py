@@ -17,12 +17,15 @@ def is_written_undisturbed(subject: Subject) -> Iterator[HealthFinding]:
         if table is None or not table.triggers:
             continue
         many = len(table.triggers) > 1
+        names = ", ".join(table.triggers)
         yield HealthFinding(
             "5000",
             Severity.WARNING,
             f"{'Triggers run' if many else 'A trigger runs'} for each row written to "
-            f"{table.name}: {', '.join(table.triggers)}. They slow every write, and "
-            "what they change does not travel back.",
+            f"{table.name}: {names}. {'They slow' if many else 'It slows'} every "
+            f"write, and what {'they change' if many else 'it changes'} does not "
+            "travel back.",
             table.name,
-            "Disable them during the initial sync, or let them run per statement.",
+            "Where it costs too much, disable it during the initial sync or let it run "
+            "once per statement.",
         )
