@@ -415,7 +415,7 @@ def key_findings(result: Analysis) -> list[HealthFinding]:
             )
         )
     for key in result.key:
-        ends = [(target, key.endpoint)]
+        ends: list[tuple[SideSchema | None, Endpoint]] = [(target, key.endpoint)]
         ends += [(result.source, line.source) for line in key.lines if line.source]
         for schema, end in ends:
             if schema and end.column.nullable:
