@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from syncengine.mapping.schema import ColumnType, TypeFamily
-from syncengine.mapping.types import FALSE_WORDS, TRUE_WORDS
+from syncengine.mapping.truth import FALSE_WORDS, TRUE_WORDS
 
 _UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _FOLD = str.maketrans(_UPPER, _UPPER.lower())

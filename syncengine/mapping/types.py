@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from uuid import UUID
 
 from syncengine.errors import RecordError
-from syncengine.mapping import moments, numbers
+from syncengine.mapping import moments, numbers, truth
 from syncengine.mapping.numbers import shown
 from syncengine.mapping.schema import ColumnType, TypeFamily
+from syncengine.mapping.truth import parse_boolean, yes_and_no
 
 Conversion = Callable[[str], str]
 _Factory = Callable[[ColumnType, ColumnType], Conversion | None]
 
-TRUE_WORDS = frozenset({"t", "true", "yes", "y", "1", "on"})
-FALSE_WORDS = frozenset({"f", "false", "no", "n", "0", "off"})
 _PADDED = re.compile(r"(?:character|char|bpchar|nchar)\b(?! varying)", re.IGNORECASE)
 _HEX = re.compile(r"\\x(?:[0-9a-fA-F]{2})*")
 _INTEGER_DIGITS = {16: 5, 32: 10, 64: 19}
@@ -43,6 +43,9 @@ def compatible(source: ColumnType, target: ColumnType) -> bool:
     """True when values of `source` can be carried into `target` (else DIPV1030)."""
     if TypeFamily.OTHER is source.family is target.family:
         return source.name == target.name
+    for one, other in ((source, target), (target, source)):
+        if one.family is TypeFamily.ENUM and other.family is TypeFamily.BOOLEAN:
+            return yes_and_no(one) is not None
     return (source.family, target.family) in _TABLE
 
 
@@ -212,23 +215,6 @@ def _float_from_text(type_: ColumnType) -> Conversion:
     return convert
 
 
-def _boolean_from_text(type_: ColumnType) -> Conversion:
-    return _parse_boolean
-
-
-def _parse_boolean(text: str) -> str:
-    word = text.strip().casefold()
-    if word in TRUE_WORDS:
-        return "t"
-    if word in FALSE_WORDS:
-        return "f"
-    raise RecordError(
-        f"The value {shown(text)} is neither true nor false.",
-        code="conversion_failed",
-        value=text,
-    )
-
-
 def _parse_uuid(text: str) -> str:
     try:
         return str(UUID(text.strip()))
@@ -248,6 +234,37 @@ def _parse_binary(text: str) -> str:
             value=text,
         )
     return text.lower()
+
+
+def _to_base64(source: ColumnType, target: ColumnType) -> Conversion:
+    """Texts hold bytes as base64, as the web interfaces of both products do."""
+
+    def convert(text: str) -> str:
+        made = b64encode(bytes.fromhex(text[2:])).decode("ascii")
+        if target.max_length is not None and len(made) > target.max_length:
+            raise RecordError(
+                f"The value {shown(text)} has {len(made)} characters as base64; the "
+                f"column takes at most {target.max_length}.",
+                code="value_too_long",
+                value=text,
+            )
+        return made
+
+    return convert
+
+
+def _from_base64(source: ColumnType, target: ColumnType) -> Conversion:
+    def convert(text: str) -> str:
+        try:
+            return "\\x" + b64decode(text.strip(), validate=True).hex()
+        except ValueError:
+            raise RecordError(
+                f"The value {shown(text)} is not base64.",
+                code="conversion_failed",
+                value=text,
+            ) from None
+
+    return convert
 
 
 def _check_json(text: str) -> str:
@@ -283,7 +300,7 @@ _FROM_TEXT: dict[TypeFamily, Callable[[ColumnType], Conversion | None]] = {
     TypeFamily.INTEGER: _integer_from_text,
     TypeFamily.DECIMAL: _decimal_from_text,
     TypeFamily.FLOAT: _float_from_text,
-    TypeFamily.BOOLEAN: _boolean_from_text,
+    TypeFamily.BOOLEAN: lambda type_: parse_boolean,
     TypeFamily.DATE: lambda type_: moments.parse_date,
     TypeFamily.TIMESTAMP: lambda type_: partial(moments.parse_timestamp, type_=type_),
     TypeFamily.TIMESTAMPTZ: lambda type_: partial(moments.parse_timestamp, type_=type_),
@@ -376,21 +393,6 @@ def _decimal_to_decimal(source: ColumnType, target: ColumnType) -> Conversion | 
     )
 
 
-def _integer_to_boolean(source: ColumnType, target: ColumnType) -> Conversion:
-    def convert(text: str) -> str:
-        if text == "1":
-            return "t"
-        if text == "0":
-            return "f"
-        raise numbers.out_of_range(text, "0 and 1 only")
-
-    return convert
-
-
-def _boolean_to_integer(source: ColumnType, target: ColumnType) -> Conversion:
-    return {"t": "1", "f": "0"}.__getitem__
-
-
 def _float_to_float(source: ColumnType, target: ColumnType) -> Conversion | None:
     if (source.bits or 64) <= (target.bits or 64):
         return None
@@ -436,7 +438,7 @@ _TABLE: dict[tuple[TypeFamily, TypeFamily], _Factory] = {
     (_T.INTEGER, _T.INTEGER): _integer_to_integer,
     (_T.INTEGER, _T.DECIMAL): _integer_to_decimal,
     (_T.INTEGER, _T.FLOAT): _parsed,
-    (_T.INTEGER, _T.BOOLEAN): _integer_to_boolean,
+    (_T.INTEGER, _T.BOOLEAN): truth.from_integer,
     (_T.DECIMAL, _T.INTEGER): _parsed,
     (_T.DECIMAL, _T.DECIMAL): _decimal_to_decimal,
     (_T.DECIMAL, _T.FLOAT): _parsed,
@@ -444,7 +446,13 @@ _TABLE: dict[tuple[TypeFamily, TypeFamily], _Factory] = {
     (_T.FLOAT, _T.DECIMAL): _parsed,
     (_T.FLOAT, _T.FLOAT): _float_to_float,
     (_T.BOOLEAN, _T.BOOLEAN): _same,
-    (_T.BOOLEAN, _T.INTEGER): _boolean_to_integer,
+    (_T.BOOLEAN, _T.INTEGER): truth.to_integer,
+    (_T.BOOLEAN, _T.DECIMAL): truth.to_decimal,
+    (_T.DECIMAL, _T.BOOLEAN): truth.from_decimal,
+    (_T.BOOLEAN, _T.ENUM): truth.to_enum,
+    (_T.ENUM, _T.BOOLEAN): truth.from_enum,
+    (_T.BINARY, _T.TEXT): _to_base64,
+    (_T.TEXT, _T.BINARY): _from_base64,
     (_T.DATE, _T.DATE): _same,
     (_T.DATE, _T.TIMESTAMP): _date_to_timestamp,
     (_T.DATE, _T.TIMESTAMPTZ): _date_to_timestamp,
@@ -461,4 +469,3 @@ _TABLE: dict[tuple[TypeFamily, TypeFamily], _Factory] = {
     (_T.ENUM, _T.ENUM): _parsed,
     (_T.OTHER, _T.OTHER): _same,
 }
-del _TABLE[_T.BINARY, _T.TEXT], _TABLE[_T.TEXT, _T.BINARY]
