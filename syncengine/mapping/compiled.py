@@ -230,7 +230,7 @@ class BoundLeg:
     `in_scope(row, resolved)`: company linked and filter true.
     `company_linked(row, resolved)`: the row's company is linked (or none is needed).
     `map(row, resolved)`: the mapped row. Raises RecordError naming the column:
-    `value_not_in_map`, `required_value_missing`, `value_too_long`,
+    `value_not_in_map`, `no_rule_matches`, `required_value_missing`, `value_too_long`,
     `value_out_of_range`, `precision_loss`, `conversion_failed`,
     `source_lookup_not_found`.
     `key(row, resolved)`: the target key alone (cheap; same errors).

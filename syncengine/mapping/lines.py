@@ -203,7 +203,7 @@ def _guarded(problems: Problems, direction: Direction, line: Line) -> Line | Non
             target.column.type,
             [
                 (given, mapped, read_value(mapped, target.value_type))
-                for left, right in column_map.values or ()
+                for left, right in (column_map.values or () if line.values else ())
                 for given, mapped in [_in_order(direction, left, right)]
             ],
         )

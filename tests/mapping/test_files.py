@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncengine.mapping.decisions import ALWAYS, DecisionRule, DecisionTable
+from syncengine.mapping.expressions import parse_expression
 from syncengine.mapping.files import (
     ConnectionSetFile,
     Document,
@@ -315,6 +318,23 @@ def test_a_line_takes_the_pairs_of_the_value_map_it_names() -> None:
     assert read(text).maps[0].table_map.columns[0].values is None
     own = text.replace("value_map: YN", "value_map: YN, values: {n: f}")
     assert read(shared + own).maps[0].table_map.columns[0].values == (("n", "f"),)
+
+
+REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "maps.md"
+
+
+def test_every_example_of_the_reference_is_read() -> None:
+    examples = re.findall(r"^```yaml\n(.*?)^```", REFERENCE.read_text(), re.M | re.S)
+    assert len(examples) > 6
+    for example in examples:
+        text = example
+        if "maps:" not in example:
+            text = one_map().replace("  columns: []\n", indent(example, "  "))
+        columns = read(text).maps[0].table_map.columns
+        assert columns
+        for found in columns:
+            if found.expression:
+                assert parse_expression(found.expression).paths
 
 
 def test_all_mistakes_are_listed_at_once() -> None:
