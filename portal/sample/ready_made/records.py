@@ -45,7 +45,7 @@ Row = dict[str, Maker]
 
 FIRST_RECORD_ID = 5_637_144_576
 
-_ALWAYS = {
+ALWAYS = {
     ("Prospects", "ISB2BPROSPECT"): "yes",
     ("CDS purchase order line soft deleted entity", "ISDELETED"): "yes",
 }
@@ -162,8 +162,8 @@ class Records:
         entry = _owner(population, column)
         if column in leading(entry):
             return self._of_referred(entry, column, leading(entry)[column])
-        if (entry.name, column) in _ALWAYS:
-            return _constant(_ALWAYS[entry.name, column])
+        if (entry.name, column) in ALWAYS:
+            return _constant(ALWAYS[entry.name, column])
         if (entry.name, column) in _KEYS_OF_OTHERS:
             return self._key_of_other(entry, column)
         lines = [line for line in entry.columns if line.finops == column]

@@ -11,35 +11,15 @@ from portal.maps import configuration, ready_made
 from portal.sample import databases
 from portal.sample.databases import SampleError
 from portal.sample.linked import Pair
-from portal.sample.ready_made.populations import LINKED, Sizes
+from portal.sample.ready_made.companies import COMPANY_RULES, LEGAL_ENTITIES
+from portal.sample.ready_made.populations import Sizes
 from portal.sample.ready_made.seed import seeder
-from portal.sample.ready_made.tables import (
-    COMPANIES,
-    COMPANY,
-    COMPANY_CODE,
-    COMPANY_REFERENCE,
-    OTHER_COMPANY_REFERENCES,
-    tables,
-)
+from portal.sample.ready_made.tables import tables
 from syncengine import catalog
 from syncengine.mapping.files import ConnectionSetFile, Document, EnvironmentFile
-from syncengine.mapping.model import LegalEntityPair, Side
-from syncengine.mapping.schema import CompanyRule
+from syncengine.mapping.model import Side
 
 READY_MADE = Pair("ready-made", "ready-made-erp", "ready-made-crm", "ready_made")
-
-COMPANY_RULES = {
-    Side.FINOPS: CompanyRule(COMPANY),
-    Side.DATAVERSE: CompanyRule(
-        COMPANY_REFERENCE,
-        COMPANIES,
-        COMPANY_CODE,
-        tuple(sorted(set(OTHER_COMPANY_REFERENCES.values()))),
-    ),
-}
-LEGAL_ENTITIES = tuple(
-    LegalEntityPair(market.company, market.company.upper()) for market in LINKED
-)
 
 
 @dataclass
