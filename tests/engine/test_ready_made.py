@@ -9,20 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from portal.sample.ready_made.populations import Populations, Presence, Sizes
+from portal.sample.ready_made.populations import Populations, Sizes
 from portal.sample.ready_made.records import Records
 from syncengine import catalog
 from syncengine.catalog import CatalogEntry
 from syncengine.initial import ChunkResult
-from syncengine.mapping.model import Direction, Severity, Side
-from tests.ready_made.changes import Change, Changes
+from syncengine.mapping.model import Direction, Severity
+from tests.ready_made.changes import KINDS, Change, Changes
+from tests.ready_made.counts import miscounted
 from tests.ready_made.databases import make_databases
 from tests.ready_made.everything import PARALLEL, Everything
 from tests.servers import PostgresServer
 
 ENTRIES = catalog.entries()
 TO_DATAVERSE, TO_FINOPS = Direction
-KINDS = ("updates", "inserts", "deletes")
 Problems = dict[str, list[str]]
 
 
@@ -68,36 +68,6 @@ def test_every_ready_made_map_is_copied_and_carries_changes_each_way(
             assert kinds, f"{entry.name}: nothing changed {way.value}"
             updated = "update" in kinds
             assert updated is Changes(records, way).may_update(entry), entry.name
-
-
-def miscounted(
-    entry: CatalogEntry, records: Records, counts: dict[Direction, ChunkResult]
-) -> list[str]:
-    """What an initial sync should have counted: records on both sides are equal, those
-    of the source alone are new."""
-    population = records.populations.of(entry)
-    linked = [
-        population.presence(place)
-        for side in Side
-        for place in population.places(side)
-        if place[0] < 2 and (side is Side.FINOPS or population.presence(place) is CRM)
-    ]
-    both = linked.count(Presence.BOTH)
-    found = []
-    before = both
-    for way, result in counts.items():
-        new = linked.count(Presence(way.source.value))
-        if way is TO_FINOPS and TO_DATAVERSE in counts:
-            before = both + linked.count(Presence.FINOPS)
-        wanted = ChunkResult(
-            exported=before + new, inserted=new, updated=0, unchanged=before
-        )
-        if result != wanted:
-            found.append(f"{way.value}: {result}, not {wanted}")
-    return found
-
-
-CRM = Presence.DATAVERSE
 
 
 def change_everything(

@@ -131,25 +131,7 @@ class Pair:
 
     def close(self) -> None:
         """Have the portal forget the pair, end its streams and drop the databases."""
-        found = self.portal.rows(
-            "SELECT t.id FROM environments_stream t JOIN environments_connectionset s"
-            " ON s.id = t.connection_set_id WHERE s.name = %s",
-            self.name,
-        )
         self.portal.forget(self.name)
-        streams = [row[0] for row in found]
-        wait_until(
-            lambda: (
-                not self.portal.rows(
-                    "SELECT objid FROM pg_locks WHERE locktype = 'advisory'"
-                    " AND classid = 25719 AND objid::bigint = ANY(%s) AND database ="
-                    " (SELECT oid FROM pg_database WHERE datname = current_database())",
-                    streams,
-                )
-            ),
-            SECONDS,
-            lambda: f"streams {streams} ended\n{self.portal.tails()}",
-        )
         for session in (self.erp, self.crm):
             session.close()
         for dsn in self.databases.values():

@@ -22,6 +22,7 @@ from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 90
+END_SECONDS = 60
 SLOTS = 8
 """Tasks one worker does at a time; each linked pair of databases takes two."""
 
@@ -180,8 +181,27 @@ class Portal:
         return ran.json
 
     def forget(self, connection_set: str) -> None:
-        """Remove a connection set with its maps and environments."""
+        """Remove a connection set with its maps and environments; its streams have
+        ended when this returns."""
+        found = self.rows(
+            "SELECT t.id FROM environments_stream t JOIN environments_connectionset s"
+            " ON s.id = t.connection_set_id WHERE s.name = %s",
+            connection_set,
+        )
         assert self.ask("forget", connection_set).code == 0
+        streams = [row[0] for row in found]
+        wait_until(
+            lambda: (
+                not self.rows(
+                    "SELECT objid FROM pg_locks WHERE locktype = 'advisory'"
+                    " AND classid = 25719 AND objid::bigint = ANY(%s) AND database ="
+                    " (SELECT oid FROM pg_database WHERE datname = current_database())",
+                    streams,
+                )
+            ),
+            END_SECONDS,
+            lambda: f"streams {streams} ended\n{self.tails()}",
+        )
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Rows of the portal's own database."""

@@ -21,6 +21,9 @@ from portal.sample.ready_made.tables import COMPANY, company_reference, row_id
 from syncengine.catalog import CatalogEntry
 from syncengine.mapping.model import ColumnMap, Direction, Side
 
+KINDS = ("updates", "inserts", "deletes")
+"""Names of the methods that make changes, in the order they can follow each other."""
+
 Values = dict[str, str | None]
 Connection = psycopg.Connection[Any]
 
