@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
+from syncengine.mapping.model import ColumnMapType
 from syncengine.ports import LegMode
-from tests.engine.link import Link
+from tests.engine.link import CRM, CUSTOMERS, ERP, GROUPS, Link
 from tests.waiting import wait_until
 
 
@@ -346,3 +348,45 @@ def test_a_table_made_anew_is_captured_again(link: Link) -> None:
         "INSERT INTO customers (dataareaid, account, name) VALUES ('usmf', 'A1', 'a')"
     )
     link.equal()
+
+
+def test_a_generated_column_travels_and_its_change_alone_is_carried_over(
+    make_database: Callable[..., str],
+) -> None:
+    erp = ERP.replace(
+        "memo text, internal_note text",
+        "internal_note text, "
+        "memo text GENERATED ALWAYS AS ('<' || internal_note || '>') STORED",
+    )
+    one_way = replace(
+        CUSTOMERS,
+        columns=tuple(
+            replace(column, type=ColumnMapType.TO_DATAVERSE)
+            if column.finops == "memo"
+            else column
+            for column in CUSTOMERS.columns
+        ),
+        finops_filter='(kind == "Organization") && (memo != "<hidden>")',
+    )
+    link = Link(
+        make_database(prefix="erp"),
+        make_database(prefix="crm"),
+        maps=(GROUPS, one_way),
+        tables=(erp, CRM),
+    )
+    try:
+        link.start()
+        link.erp.execute(
+            "INSERT INTO customers (dataareaid, account, name, internal_note) VALUES "
+            "('usmf', 'A', 'Name', 'one'), ('usmf', 'B', 'Name', 'hidden')"
+        )
+        link.erp.execute("UPDATE customers SET internal_note = 'two'")
+        link.equal()
+        assert {row[-1] for row in link.accounts().values()} == {"<two>"}
+        link.crm.execute("UPDATE accounts SET name = 'From CRM'")
+        link.equal()
+        link.erp.execute("DELETE FROM customers WHERE account = 'B'")
+        link.equal()
+        assert not link.state.errors
+    finally:
+        link.close()

@@ -272,7 +272,16 @@ def _table(
             "was missed.",
             administrator_script(connection, facts),
         )
-    partial = [stored.name for stored in table.stored if stored.identity != "f"]
+    if any(stored.virtual for stored in table.stored):
+        add(
+            "PG_REPLICA_IDENTITY",
+            Severity.WARNING,
+            f"{table.given} has virtual columns, so PostgreSQL cannot report the row "
+            "before a change: conflicts are judged per row and the integration key "
+            "must be the primary key.",
+            "Make the generated columns stored ones where that matters.",
+        )
+    partial = [stored.name for stored in table.stored if stored.partial]
     if partial:
         add(
             "PG_REPLICA_IDENTITY",

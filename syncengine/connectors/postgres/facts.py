@@ -38,7 +38,8 @@ class ServerFacts:
 @dataclass(frozen=True, slots=True)
 class OwnFacts:
     """Our own objects: the schema, its tables, the publication and the slot.
-    `usable` when our account may use the tables that exist."""
+    `usable` when our account may use the tables that exist; `generated` when the
+    publication has what servers from 18 on need for generated columns."""
 
     schema: bool
     schema_writable: bool
@@ -48,6 +49,7 @@ class OwnFacts:
     publication: bool
     publication_owned: bool
     all_tables: bool
+    generated: bool
     slot: bool
     slot_lost: bool
 
@@ -55,12 +57,19 @@ class OwnFacts:
 @dataclass(frozen=True, slots=True)
 class StoredTable:
     """A table that holds rows: an ordinary one, or one partition. `identity` is
-    `pg_class.relreplident`."""
+    `pg_class.relreplident`; `virtual` when columns are computed as they are read,
+    which keeps the server from reporting whole rows."""
 
     name: str
     identity: str
     index: str | None
     owned: bool
+    virtual: bool
+
+    @property
+    def partial(self) -> bool:
+        """True when changes could come with the row before them, and do not."""
+        return self.identity != "f" and not self.virtual
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +148,7 @@ SELECT n.oid IS NOT NULL,
        p.oid IS NOT NULL,
        coalesce(pg_has_role(p.pubowner, 'USAGE'), false),
        coalesce(p.puballtables, false),
+       coalesce(to_jsonb(p) ->> 'pubgencols' <> 'n', true),
        s.slot_name IS NOT NULL,
        coalesce(s.wal_status = 'lost', false)
 FROM (SELECT) AS one
@@ -176,7 +186,9 @@ SELECT root.oid, format('%%I.%%I', n.nspname, c.relname), c.relreplident,
        (SELECT format('%%I', x.relname) FROM pg_index i
         JOIN pg_class x ON x.oid = i.indexrelid
         WHERE i.indrelid = c.oid AND i.indisreplident LIMIT 1),
-       pg_has_role(c.relowner, 'USAGE')
+       pg_has_role(c.relowner, 'USAGE'),
+       EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
+               AND NOT a.attisdropped AND a.attgenerated = 'v')
 FROM unnest(%(oids)s::oid[]) AS root(oid)
 CROSS JOIN LATERAL (
     SELECT root.oid AS leaf UNION
@@ -295,9 +307,10 @@ def _tables(
     ).fetchall()
     oids = {"oids": [row[0] for row in rows]}
     stored: dict[str, list[StoredTable]] = {}
-    for oid, name, identity, index, owned in connection.execute(_STORED, oids):
+    for oid, name, identity, index, *flags in connection.execute(_STORED, oids):
+        owned, virtual = (flag == "t" for flag in flags)
         stored.setdefault(oid, []).append(
-            StoredTable(name, identity, index, owned == "t")
+            StoredTable(name, identity, index, owned, virtual)
         )
     sequences: dict[str, list[str]] = {}
     for oid, name in connection.execute(_SEQUENCES, oids):

@@ -22,6 +22,12 @@ from syncengine.mapping.model import HealthFinding, Severity
 SLOT_PATIENCE_SECONDS = 60
 """A slot waits for every transaction open on the server when it is made."""
 
+GENERATED_FROM = 18
+"""From this version on a published table with REPLICA IDENTITY FULL refuses updates
+while its generated columns are not published too."""
+
+_GENERATED = "publish_generated_columns = stored"
+
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '10s'"
 ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('dualwrite install'))"
 
@@ -172,6 +178,14 @@ def _steps(connection: PostgresConnection, facts: Facts) -> list[Step]:
         steps.append(Step(_POSITION, writable))
     if not own.installed:
         steps.append(Step(_INSTALLED, writable))
+    if own.publication and not own.generated:
+        steps.append(
+            Step(
+                f"ALTER PUBLICATION {_publication(connection, facts)} "
+                f"SET ({_GENERATED})",
+                own.publication_owned,
+            )
+        )
     seen: set[str] = set()
     for table in facts.tables:
         for stored in table.stored:
@@ -193,7 +207,7 @@ def _identity_steps(
             index=sql.Literal(stored.index),
         )
         steps.append(Step(remember.as_string(connection), True))
-    if stored.identity != "f":
+    if stored.partial:
         alter = f"ALTER TABLE {stored.name} REPLICA IDENTITY FULL"
         steps.append(Step(alter, stored.owned))
     return steps
@@ -201,21 +215,25 @@ def _identity_steps(
 
 def _publication_steps(connection: PostgresConnection, facts: Facts) -> list[Step]:
     own = facts.own
-    name = sql.Identifier(facts.publication).as_string(connection)
+    name = _publication(connection, facts)
     tables = [table for table in facts.tables if not table.published]
     names = ", ".join(dict.fromkeys(table.name for table in tables))
     owned = all(table.owned for table in tables)
     if not own.publication:
         target = f" FOR TABLE {names}" if names else ""
-        statement = (
-            f"CREATE PUBLICATION {name}{target} "
-            "WITH (publish_via_partition_root = true)"
-        )
+        options = "publish_via_partition_root = true"
+        if facts.server.version >= GENERATED_FROM:
+            options += f", {_GENERATED}"
+        statement = f"CREATE PUBLICATION {name}{target} WITH ({options})"
         return [Step(statement, owned and facts.server.may_create_schema)]
     if not names:
         return []
     statement = f"ALTER PUBLICATION {name} ADD TABLE {names}"
     return [Step(statement, owned and own.publication_owned)]
+
+
+def _publication(connection: PostgresConnection, facts: Facts) -> str:
+    return sql.Identifier(facts.publication).as_string(connection)
 
 
 def _allowed(facts: Facts, steps: Sequence[Step]) -> bool:

@@ -21,6 +21,7 @@ from syncengine.connectors.base import (
     Transaction,
 )
 from syncengine.connectors.postgres.connection import connect_replication
+from syncengine.connectors.postgres.generated import GeneratedColumns
 from syncengine.connectors.postgres.names import (
     MARK_PREFIX,
     publication_name,
@@ -65,6 +66,7 @@ class PostgresStream:
         self._settings = settings
         self._link = link.encode()
         self._decoder = _Decoder(settings.schema, self._link)
+        self._generated = GeneratedColumns(settings)
         self._seen = parse_position(position) if position else 0
         self._confirmed = self._seen
         self._sent_at = time.monotonic()
@@ -138,6 +140,10 @@ class PostgresStream:
                     break
             else:
                 self._lost()
+        if self._decoder.announced:
+            self._generated.learn(self._decoder.announced)
+            self._decoder.announced = []
+        self._generated.complete(ready)
         return ready
 
     def _alive(self, data: memoryview) -> None:
@@ -199,6 +205,7 @@ class PostgresStream:
 
     def close(self) -> None:
         """End the stream, telling the server what is safe."""
+        self._generated.close()
         try:
             self._send_status()
         except OutageError:
@@ -215,6 +222,7 @@ class _Decoder:
         self._mark = MARK_PREFIX.encode() + b"\0"
         self._link = link
         self._relations: dict[int, Relation | None] = {}
+        self.announced: list[Relation] = []
         self._changes: list[Change] = []
         self._size = 0
         self._skip = False
@@ -288,11 +296,11 @@ class _Decoder:
             name, position = _string(data, position + 1)
             names.append(name)
             position += 8
-        self._relations[oid] = (
-            Relation(table, tuple(names), identity == ord("f"))
-            if namespace == self._schema
-            else None
-        )
+        self._relations[oid] = None
+        if namespace == self._schema:
+            relation = Relation(table, tuple(names), identity == ord("f"))
+            self._relations[oid] = relation
+            self.announced.append(relation)
 
     def _insert(self, data: bytes) -> None:
         relation = self._relations[_UINT32(data, _HEADER + 1)[0]]

@@ -32,9 +32,9 @@ def reads_stored_columns(subject: Subject) -> Iterator[HealthFinding]:
             yield HealthFinding(
                 "1300",
                 Severity.WARNING,
-                f"{column.name} of {leg.source.name} is computed by the system, whose "
-                "log does not carry it: it is computed anew with each change of its "
-                "record, and a new formula alone changes nothing on the other side.",
+                f"{column.name} of {leg.source.name} is computed by the system: it "
+                "travels with the changes of its record, but a new formula alone "
+                "carries nothing over.",
                 column.name,
                 "Map a stored column; or run the initial sync again after the formula "
                 "was changed.",
