@@ -24,6 +24,11 @@ from tests.servers import PostgresServer
 ENTRIES = catalog.entries()
 TO_DATAVERSE, TO_FINOPS = Direction
 Problems = dict[str, list[str]]
+DERIVING = {
+    ("5000", table)
+    for table in ("cdssalesorderlines", "cdssalesquotationlines", "productcategories")
+}
+"""The sample's tables that derive a column by a trigger, which is a warning."""
 
 
 @pytest.fixture
@@ -44,7 +49,8 @@ def test_every_ready_made_map_is_copied_and_carries_changes_each_way(
         problems[entry.name] += [
             f"{finding.code} {finding.message}"
             for finding in everything.findings(entry.name)
-            if finding.severity is Severity.ERROR
+            if finding.severity is not Severity.INFO
+            and (finding.code, finding.place) not in DERIVING
         ]
     records = Records(Populations(Sizes()))
     unlinked = everything.unlinked_rows()

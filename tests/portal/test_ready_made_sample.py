@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
+from portal.checks.services import check_connection_set
 from portal.environments.models import ConnectionSet, Environment
 from portal.maps.models import TableMap
 from portal.sample.ready_made.populations import (
@@ -26,7 +27,7 @@ from portal.sample.ready_made.services import remove_ready_made
 from portal.sample.ready_made.tables import row_id, tables
 from portal.sample.services import follow_server
 from syncengine import catalog
-from syncengine.mapping.model import Side
+from syncengine.mapping.model import Severity, Side
 
 CATALOG = catalog.entries()
 
@@ -59,6 +60,9 @@ def test_one_command_makes_databases_link_and_all_maps_and_another_removes_them(
     assert 30 <= erp["customersv3"] <= 45
     assert erp["vendorsv2"] < 30
 
+    found = check_connection_set(ConnectionSet.objects.get()).findings
+    told = {one.code for one in found if one.severity is not Severity.INFO}
+    assert told == {"5000"}, "only the triggers that the sample derives columns by"
     assert sample() == {"rows": {}, "linked": False, "installed": []}
     environment = Environment.objects.get(name="ready-made-crm")
     right = environment.dsn

@@ -19,8 +19,9 @@ from syncengine.counterparts import Counterparts
 from syncengine.initial import ChunkResult, copy_chunk
 from syncengine.live import LiveStream
 from syncengine.mapping.compiled import CompiledLeg
-from syncengine.mapping.compiler import compile_leg, validate
+from syncengine.mapping.compiler import compile_leg
 from syncengine.mapping.dependencies import in_order, prerequisites
+from syncengine.mapping.health import Member, Subject, examine
 from syncengine.mapping.model import Direction, HealthFinding, Side, TableMap
 from syncengine.ports import LegMode
 from syncengine.reconcile import CompareResult, Comparison
@@ -68,9 +69,14 @@ class Everything:
             session.close()
 
     def findings(self, name: str) -> list[HealthFinding]:
-        """What validation says of a map."""
-        finops, dataverse = (self.schemas[side] for side in Side)
-        return validate(self.maps[name], finops, dataverse, LEGAL_ENTITIES)
+        """What the health check says of a map while all others run too."""
+        members = {
+            other: Member(table_map, active=True, published=table_map)
+            for other, table_map in self.maps.items()
+        }
+        own = members.pop(name)
+        others = tuple(members.values())
+        return examine(Subject(own, self.schemas, LEGAL_ENTITIES, others))
 
     def legs(self, table_map: TableMap) -> dict[Direction, CompiledLeg]:
         """The map's compiled legs."""
