@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from portal.environments.connectors import connector_for
@@ -20,6 +21,8 @@ from syncengine.mapping.health.link import leftover
 from syncengine.mapping.health.registry import unexpected
 from syncengine.mapping.model import HealthFinding, Severity, Side
 from syncengine.mapping.model import TableMap as Definition
+
+log = structlog.get_logger(__name__)
 
 
 def check_side(
@@ -44,6 +47,7 @@ def check_side(
     except ImproperlyConfigured as error:
         return _unknown(environment, str(error))
     except Exception as error:
+        log.error("check_failed", exc_info=error)
         finding = unexpected("DIPV1006", environment.name, error)
         return ConnectionTest(None, (finding,))
     if tested.description is None:
@@ -67,6 +71,7 @@ def try_look_around(
     except Refusal as refusal:
         return None, refused(refusal, connection_set.name)
     except Exception as error:
+        log.error("check_failed", exc_info=error)
         return None, unexpected("DIPV1006", connection_set.name, error)
 
 

@@ -103,6 +103,12 @@ def run(options: argparse.Namespace, console: Console) -> Result:
         master=options.master,
         related=options.related,
     )
+    for warned in result.warnings:
+        finding = warned.finding
+        console.progress(
+            f"warning {finding.code} {warned.map_name} {finding.place}: "
+            f"{finding.message} {finding.cure}"
+        )
     if not options.wait:
         return Result(_document(result), _text(result))
     return _wait([*result.changed, *result.unchanged], result, console)
@@ -234,6 +240,16 @@ def _document(result: services.ActionResult) -> dict[str, Any]:
                 "changed": table_map.pk in changed,
             }
             for table_map in _all(result)
+        ],
+        "warnings": [
+            {
+                "map": warned.map_name,
+                "code": warned.finding.code,
+                "place": warned.finding.place,
+                "message": warned.finding.message,
+                "cure": warned.finding.cure,
+            }
+            for warned in result.warnings
         ],
     }
 

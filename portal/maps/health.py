@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+import structlog
+
 from portal.environments.connectors import connector_for
 from portal.environments.identity import other_system
 from portal.environments.models import ConnectionSet
@@ -32,6 +34,16 @@ from syncengine.mapping.model import (
 )
 from syncengine.mapping.model import TableMap as Definition
 from syncengine.mapping.schema import EnvironmentSchema
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A warning about one map."""
+
+    map_name: str
+    finding: HealthFinding
 
 
 @dataclass(frozen=True)
@@ -77,7 +89,8 @@ class Surroundings:
                 tuple(m for other, m in self.members.items() if other != name),
                 self.companies,
                 _ready_made(),
-            )
+            ),
+            on_failure=lambda error: log.error("check_failed", exc_info=error),
         )
 
     def refuse_without_version(self, maps: Sequence[TableMap]) -> None:
@@ -86,17 +99,25 @@ class Surroundings:
             if table_map.name not in self.rows:
                 definition(table_map)
 
-    def refuse_invalid(self, names: Sequence[str]) -> None:
-        """Refuse with everything that keeps any of these maps from running."""
-        found = {name: _blocking(self.findings(name)) for name in names}
-        broken = [name for name, findings in found.items() if findings]
-        findings = [*self.misplaced, *(one for name in broken for one in found[name])]
+    def refuse_invalid(self, names: Sequence[str]) -> list[Warned]:
+        """Refuse with everything that keeps any of these maps from running; gives
+        what they are warned of when they may run together."""
+        together = self.starting(names)
+        found = {name: together.findings(name) for name in names}
+        blocking = {name: _of(Severity.ERROR, each) for name, each in found.items()}
+        broken = [name for name, findings in blocking.items() if findings]
+        findings = [*self.misplaced, *(f for name in broken for f in blocking[name])]
         if findings:
             raise ValidationRefused(
                 f"{', '.join(broken or names)} cannot run: {len(findings)} "
                 f"{'finding' if len(findings) == 1 else 'findings'}.",
                 findings,
             )
+        return [
+            Warned(name, finding)
+            for name, each in found.items()
+            for finding in _of(Severity.WARNING, each)
+        ]
 
 
 def look_around(connection_set: ConnectionSet) -> Surroundings:
@@ -155,8 +176,8 @@ def _member(table_map: Definition, active: bool) -> Member:
     return Member(table_map, active, _published().get(tables))
 
 
-def _blocking(findings: Iterable[HealthFinding]) -> list[HealthFinding]:
-    return [finding for finding in findings if finding.severity is Severity.ERROR]
+def _of(severity: Severity, findings: Iterable[HealthFinding]) -> list[HealthFinding]:
+    return [finding for finding in findings if finding.severity is severity]
 
 
 @cache

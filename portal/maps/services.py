@@ -15,6 +15,7 @@ from portal.activity import services as activity
 from portal.environments.models import ConnectionSet
 from portal.errors.models import OPEN_ERROR_STATES
 from portal.maps import health, preparation, removal
+from portal.maps.health import Warned
 from portal.maps.models import Leg, MapState, TableMap
 from portal.maps.states import NEXT, Action, allowed_actions, is_done, refusal
 from portal.maps.versions import create_version, refuse_unstorable
@@ -49,13 +50,24 @@ DEFAULT_MASTER = Side.DATAVERSE
 @dataclass
 class ActionResult:
     """What an action did. `unchanged` maps already were what was asked for;
-    `discarded` counts queued changes that a stop threw away."""
+    `discarded` counts queued changes that a stop threw away; `warnings` are what the
+    health check says of maps that were run."""
 
     action: Action
     correlation_id: str
     changed: list[TableMap] = field(default_factory=list)
     unchanged: list[TableMap] = field(default_factory=list)
     discarded: int = 0
+    warnings: list[Warned] = field(default_factory=list)
+
+
+@dataclass
+class _Prepared:
+    """The maps to run, every map's place in the order, and the warnings."""
+
+    maps: list[TableMap] = field(default_factory=list)
+    order: dict[int, int] = field(default_factory=dict)
+    warnings: list[Warned] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -181,14 +193,18 @@ def perform(
     chosen = _present(ids)
     options = _RunOptions()
     versions: dict[int, int | None] = {}
+    warnings: list[Warned] = []
     if action is Action.RUN:
         _refuse_forbidden(action, chosen)
-        chosen, order = _prepare(chosen, related=related)
+        prepared = _prepare(chosen, related=related)
+        chosen, warnings = prepared.maps, prepared.warnings
         options = _RunOptions(
-            skip_initial_sync, Side(master) if master else DEFAULT_MASTER, order
+            skip_initial_sync,
+            Side(master) if master else DEFAULT_MASTER,
+            prepared.order,
         )
         versions = {table_map.pk: table_map.version_id for table_map in chosen}
-    result = ActionResult(action, activity.new_correlation_id())
+    result = ActionResult(action, activity.new_correlation_id(), warnings=warnings)
     with transaction.atomic():
         locked = _lock([table_map.pk for table_map in chosen])
         _refuse_forbidden(action, locked)
@@ -249,25 +265,23 @@ def _refuse_forbidden(action: Action, maps: Sequence[TableMap]) -> None:
     )
 
 
-def _prepare(
-    chosen: list[TableMap], *, related: bool
-) -> tuple[list[TableMap], dict[int, int]]:
+def _prepare(chosen: list[TableMap], *, related: bool) -> _Prepared:
     """Validate and install for maps that are to start; with `related`, add the maps
     they depend on that do not run yet."""
     by_set: dict[int, list[TableMap]] = defaultdict(list)
     for table_map in chosen:
         by_set[table_map.connection_set_id].append(table_map)
-    everything: list[TableMap] = []
-    places: dict[int, int] = {}
+    prepared = _Prepared()
     for maps in by_set.values():
         connection_set = maps[0].connection_set
         starting = [m for m in maps if not is_done(Action.RUN, m.state)]
         if not starting:
-            everything += maps
+            prepared.maps += maps
             continue
         around = health.look_around(connection_set)
         around.refuse_without_version(starting)
-        places |= {around.rows[name].pk: at for name, at in around.order().items()}
+        order = {around.rows[name].pk: at for name, at in around.order().items()}
+        prepared.order |= order
         if related:
             present = {table_map.pk for table_map in maps}
             needed = around.with_related(table_map.name for table_map in starting)
@@ -279,10 +293,11 @@ def _prepare(
             ]
             maps += added
             starting += added
-        around.refuse_invalid([table_map.name for table_map in starting])
+        names = [table_map.name for table_map in starting]
+        prepared.warnings += around.refuse_invalid(names)
         preparation.prepare_capture(connection_set, starting)
-        everything += maps
-    return everything, places
+        prepared.maps += maps
+    return prepared
 
 
 def _apply(

@@ -20,6 +20,7 @@ from portal.environments.queries import without_secrets
 from portal.environments.services import refresh
 from portal.maps.models import MapState, TableMap
 from portal.maps.preparation import prepare_capture
+from portal.maps.services import run, stop
 from syncengine.connectors import registry
 from syncengine.connectors.base import ConnectionSettings
 from syncengine.connectors.postgres.check import server_findings
@@ -300,3 +301,19 @@ def test_a_report_is_kept_with_its_time_and_the_related_maps(systems: Systems) -
     with psycopg.connect(systems.dsns[Side.FINOPS]) as connection:
         count = connection.execute("SELECT count(*) FROM customers").fetchone()
     assert count == (0,)
+
+
+@OUTSIDE
+def test_a_run_tells_its_warnings_and_maps_that_start_together_need_no_other(
+    systems: Systems,
+) -> None:
+    link = stopped(systems)
+    maps = {one.name: one for one in TableMap.objects.all()}
+    result = run([maps["customers"]], skip_initial_sync=True)
+    assert [(w.map_name, w.finding.code) for w in result.warnings] == [
+        ("customers", "VMAP104")
+    ]
+    stop([maps["customers"]])
+    assert run(list(maps.values()), skip_initial_sync=True).warnings == []
+    for environment in (link.finops, link.dataverse):
+        connector_for(environment).uninstall(link.link_id)

@@ -32,16 +32,21 @@ def checks() -> tuple[Check, ...]:
     return tuple(sorted(_checks, key=lambda one: (one.__module__, one.__name__)))
 
 
-def examine(subject: Subject) -> list[HealthFinding]:
+def examine(
+    subject: Subject, on_failure: Callable[[Exception], None] | None = None
+) -> list[HealthFinding]:
     """Everything wrong or notable, errors first, each finding once.
 
-    Never raises: a check that fails unexpectedly is itself a finding, DIPV1001.
+    Never raises: a check that fails unexpectedly is itself a finding, DIPV1001, and
+    `on_failure` is told.
     """
     found: dict[HealthFinding, None] = {}
     for one in checks():
         try:
             found.update(dict.fromkeys(one(subject)))
         except Exception as error:
+            if on_failure is not None:
+                on_failure(error)
             found.setdefault(unexpected("DIPV1001", subject.definition.name, error))
     return sorted(found, key=lambda finding: _ORDER.index(finding.severity))
 
