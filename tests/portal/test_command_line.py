@@ -307,8 +307,15 @@ def test_run_installs_capture_and_asks_for_a_copy(link: ConnectionSet) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_skipping_the_initial_sync_goes_live_at_once(link: ConnectionSet) -> None:
     table_map = make_map(link)
+    with psycopg.connect(link.dataverse.dsn, autocommit=True) as crm:
+        crm.execute(
+            "CREATE TRIGGER same BEFORE UPDATE ON accounts FOR EACH ROW"
+            " EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+        )
     done = dw("run", "customers", "--skip-initial-sync", "--wait", "--json")
     assert done.code == 0
+    assert [one["code"] for one in done.document["warnings"]] == ["5000"]
+    assert "warning 5000 customers accounts: A trigger runs" in done.err
     assert done.document["maps"][0]["state"] == "running"
     assert {leg.mode for leg in table_map.legs.all()} == {"live"}
     assert not InitialSyncRun.objects.exists()
