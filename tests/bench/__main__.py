@@ -16,12 +16,16 @@ from tests.bench.live_measures import (
     latency_results,
     throughput_results,
 )
+from tests.bench.ready_made_measures import ready_made_results
 from tests.bench.report import Report, Result, write_section
 from tests.bench.row_measures import row_results
 from tests.bench.scale_measures import scale_results
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
-MEASURES = ("rows", "initial", "latency", "throughput", "catch-up", "scale")
+MEASURES = (
+    *("rows", "initial", "ready-made"),
+    *("latency", "throughput", "catch-up", "scale"),
+)
 
 
 def main() -> int:
@@ -40,6 +44,7 @@ def main() -> int:
             "initial": lambda: initial_results(
                 on, options.rows, options.rounds, options.workers
             ),
+            "ready-made": lambda: ready_made_results(on, options.ready_made_rows),
             "latency": lambda: latency_results(engine, on, options.seconds),
             "throughput": lambda: throughput_results(engine, on, options.seconds),
             "catch-up": lambda: catch_up_results(engine, on, options.backlog),
@@ -61,6 +66,9 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="initial sync")
+    parser.add_argument(
+        "--ready-made-rows", type=int, default=100_000, help="of each ready-made map"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="of the initial sync")
     parser.add_argument("--workers", type=int, default=2, help="copying processes")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each live load")

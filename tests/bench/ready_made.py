@@ -8,38 +8,19 @@ from dataclasses import dataclass
 
 import psycopg
 
-from portal.sample.ready_made.populations import LINKED, Sizes
+from portal.sample.ready_made.companies import COMPANY_RULES, LEGAL_ENTITIES
+from portal.sample.ready_made.populations import Sizes
 from portal.sample.ready_made.seed import seeder
-from portal.sample.ready_made.tables import (
-    COMPANIES,
-    COMPANY,
-    COMPANY_CODE,
-    COMPANY_REFERENCE,
-)
 from syncengine import catalog
 from syncengine.connectors.base import ConnectionSettings, Connector
 from syncengine.connectors.registry import connector_for
 from syncengine.mapping.compiled import CompiledLeg
 from syncengine.mapping.compiler import compile_leg
 from syncengine.mapping.dependencies import lookup_tables
-from syncengine.mapping.model import Direction, LegalEntityPair, Side, TableMap
-from syncengine.mapping.schema import CompanyRule
+from syncengine.mapping.model import Direction, Side, TableMap
 from tests.bench.cluster import database
 from tests.bench.maps import LINK
 from tests.servers import PostgresServer
-
-LEGAL_ENTITIES = tuple(
-    LegalEntityPair(market.company, market.company.upper()) for market in LINKED
-)
-COMPANY_RULES = {
-    Side.FINOPS: CompanyRule(COMPANY),
-    Side.DATAVERSE: CompanyRule(
-        COMPANY_REFERENCE,
-        COMPANIES,
-        COMPANY_CODE,
-        ("msdyn_companyid", "msdyn_associatedcompanyid"),
-    ),
-}
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,10 @@ from portal.sample.ready_made.targets import Target
 from syncengine.catalog import CatalogEntry
 from syncengine.mapping.model import Side
 
+PERIOD = 1050
+"""What is neither key nor self reference repeats after so many records: a multiple of
+the periods of all patterns, so that millions of rows are made as fast as written."""
+
 EMPTY_ONE_IN = 4
 CHAIN = 4
 """How many rows refer one to the next before a chain of self references ends."""
@@ -55,7 +59,7 @@ Link = Callable[[Place], Linked | None]
 def spread(salt: int, place: Place) -> int:
     """A number that looks random and is always the same for a record."""
     company, number = place
-    mixed = (number + 1) * _GOLDEN + (company + 2) * 0xC2B2AE3D27D4EB4F + salt
+    mixed = (number % PERIOD + 1) * _GOLDEN + (company + 2) * 0xC2B2AE3D27D4EB4F + salt
     return (mixed ^ mixed >> 29) >> 7 & 0xFFFFFFFF
 
 
@@ -78,6 +82,14 @@ class Links:
         self._populations = populations
         self._made: dict[tuple[str, str], Link] = {}
 
+    def repeat(self, entry: CatalogEntry, reference: Reference) -> bool:
+        """Whether what the reference leads to repeats after PERIOD records."""
+        first = _first(entry, reference)
+        if first is not None:
+            return self.repeat(entry, first)
+        in_key = [one.column for one in key_of(entry).references]
+        return reference.column not in in_key and not _to_itself(entry, reference)
+
     def of(self, entry: CatalogEntry, reference: Reference) -> Link:
         """Where the reference column of a record's row leads to."""
         name = entry.name, reference.column
@@ -86,15 +98,15 @@ class Links:
         return self._made[name]
 
     def _make(self, entry: CatalogEntry, reference: Reference) -> Link:
-        leads = [leading(entry).get(part.finops) for part in reference.parts]
-        if leads and leads[0] is not None and leads[0].column != reference.column:
-            return self._derived(entry, reference, leads[0])
+        first = _first(entry, reference)
+        if first is not None:
+            return self._derived(entry, reference, first)
         own = self._populations.of(entry)
         places = [one.column for one in key_of(entry).references]
         if reference.column in places:
             return self._in_key(entry, own, places.index(reference.column))
         found = targets.of(entry, reference)
-        if found[0].entry.finops_table == entry.finops_table:
+        if _to_itself(entry, reference):
             return self._self(entry, own, found[0])
         salt = crc32(f"{entry.name} {reference.column}".encode())
         always = len(own_columns(entry, reference)) < len(reference.parts)
@@ -145,11 +157,17 @@ class Links:
     def _self(self, entry: CatalogEntry, own: Population, target: Target) -> Link:
         """The next row of the same kind that shares the references of the key."""
         parents = [self._populations.of(each.entry) for each in key_targets(entry)]
+        steps: dict[int, int] = {}
+
+        def step_of(company: int) -> int:
+            counts = [each.count(_company_of(each, company), _BOTH) for each in parents]
+            return prod(radixes(entry, counts))
 
         def link(place: Place) -> Linked | None:
             company, number = place
-            counts = [each.count(_company_of(each, company), _BOTH) for each in parents]
-            step = prod(radixes(entry, counts))
+            if company not in steps:
+                steps[company] = step_of(company)
+            step = steps[company]
             if number // step % CHAIN == CHAIN - 1:
                 return None
             known = own.known_to(own.presence(place), company)
@@ -193,6 +211,18 @@ class Links:
             return Linked(found[index], parent, (there, number))
 
         return link
+
+
+def _first(entry: CatalogEntry, reference: Reference) -> Reference | None:
+    """The other reference that decides this one, through a column of both."""
+    for part in reference.parts:
+        first = leading(entry)[part.finops]
+        return None if first.column == reference.column else first
+    return None
+
+
+def _to_itself(entry: CatalogEntry, reference: Reference) -> bool:
+    return targets.of(entry, reference)[0].entry.finops_table == entry.finops_table
 
 
 def _company_of(parent: Population, company: int) -> int:

@@ -18,7 +18,13 @@ from portal.sample.ready_made.keys import (
     usable_pairs,
 )
 from portal.sample.ready_made.kinds import Kind, kinds
-from portal.sample.ready_made.links import EMPTY_ONE_IN, Links, row_uuid, spread
+from portal.sample.ready_made.links import (
+    EMPTY_ONE_IN,
+    PERIOD,
+    Links,
+    row_uuid,
+    spread,
+)
 from portal.sample.ready_made.paths import Reference, references
 from portal.sample.ready_made.populations import (
     MARKETS,
@@ -42,6 +48,19 @@ from syncengine.mapping.model import ColumnMap, Direction, Side
 
 Row = dict[str, Maker]
 """What fills each column of a row."""
+
+
+class Exact:
+    """A maker whose values do not repeat; those of all others do, after PERIOD."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Maker) -> None:
+        self._make = make
+
+    def __call__(self, place: Place) -> str | None:
+        return self._make(place)
+
 
 FIRST_RECORD_ID = 5_637_144_576
 
@@ -137,13 +156,14 @@ class Records:
             )
         ):
             return make
-        return lambda place: (
+        arriving: Maker = lambda place: (  # noqa: E731
             None if population.presence(place) is alone else make(place)
         )
+        return Exact(arriving) if isinstance(make, Exact) else arriving
 
     def identity(self, table: str, population: Population) -> Row:
         """The primary key of each record's row."""
-        return {row_id(table): lambda place: row_uuid(table, population, place)}
+        return {row_id(table): Exact(lambda place: row_uuid(table, population, place))}
 
     def company(self, place: Place) -> str:
         """The primary key of the company of a record."""
@@ -201,7 +221,7 @@ class Records:
             theirs = dict(there.target.keys)[tail]
             return self._columns(there.population)[theirs](there.place)
 
-        return make
+        return make if self._links.repeat(entry, reference) else Exact(make)
 
     def _key_of_other(self, entry: CatalogEntry, column: str) -> Maker:
         name, theirs = _KEYS_OF_OTHERS[entry.name, column]
@@ -211,7 +231,7 @@ class Records:
 
         def make(place: Place) -> str | None:
             company, number = place
-            index = number % max(population.count(company, both), 1)
+            index = number % PERIOD % max(population.count(company, both), 1)
             there = company, population.nth(company, both, index)
             return self._columns(population)[theirs](there)
 
@@ -242,18 +262,18 @@ class Records:
         index = len(key.references) + [word for word, _ in key.words].index(column)
         pairs = _pairs(entry, line)
         figures = self._figures(entry)
-        return lambda place: pairs[figures(place)[0][index]][0]
+        return Exact(lambda place: pairs[figures(place)[0][index]][0])
 
     def _own_key(self, entry: CatalogEntry, column: str) -> Maker:
         kind = kinds()[Side.FINOPS, entry.finops_table, column.lower()]
         if kind is Kind.GUID:
-            return values.maker(entry.name, column, kind, required=True)
+            return Exact(values.maker(entry.name, column, kind, required=True))
         first = vocabulary.FIRST_NUMBERS.get((entry.name, column), 0)
         spell = _spelling(entry, column, kind)
         if (entry.name, column) in vocabulary.WHOLE_NUMBERS:
-            return lambda place: spell(place[1] + first)
+            return Exact(lambda place: spell(place[1] + first))
         figures = self._figures(entry)
-        return lambda place: spell(figures(place)[1] + first)
+        return Exact(lambda place: spell(figures(place)[1] + first))
 
     def _uuid(self, entry: CatalogEntry, reference: Reference) -> Maker:
         link = self._links.of(entry, reference)
@@ -265,7 +285,7 @@ class Records:
                 return None
             return row_uuid(there.target.table, there.population, there.place)
 
-        return make
+        return make if self._links.repeat(entry, reference) else Exact(make)
 
 
 def _carried(entry: CatalogEntry, line: ColumnMap, mine: Row) -> Maker:
@@ -284,7 +304,7 @@ def _carried(entry: CatalogEntry, line: ColumnMap, mine: Row) -> Maker:
         value = source(place)
         return line.default if value is None else table.get(value, value)
 
-    return make
+    return Exact(make) if isinstance(source, Exact) else make
 
 
 def _pairs(entry: CatalogEntry, line: ColumnMap) -> list[tuple[str, str]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from portal.sample.ready_made import ddl, strangers, targets
+from portal.sample.ready_made.links import PERIOD
 from portal.sample.ready_made.populations import (
     MARKETS,
     Place,
@@ -16,12 +18,14 @@ from portal.sample.ready_made.populations import (
     Populations,
     Sizes,
 )
-from portal.sample.ready_made.records import Records, Row
+from portal.sample.ready_made.records import Exact, Records, Row
 from portal.sample.ready_made.tables import COMPANY_REFERENCE
 from syncengine.mapping.model import Side
 
 Connection = psycopg.Connection[Any]
 VENDOR_TYPE = "11"
+AT_ONCE = 1000
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 def seeder(side: Side, sizes: Sizes) -> Callable[[Connection], dict[str, int]]:
@@ -89,16 +93,37 @@ def _vendor_accounts(
 
 
 def _copy(connection: Connection, table: str, row: Row, places: Iterable[Place]) -> int:
+    """Copy the rows of `places`; values that repeat are made and spelled once."""
+    exact = {name: make for name, make in row.items() if isinstance(make, Exact)}
+    others = {name: make for name, make in row.items() if name not in exact}
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, row))
+        sql.Identifier(table),
+        sql.SQL(", ").join(map(sql.Identifier, (*exact, *others))),
     )
-    makers = list(row.values())
+    known: dict[Place, str] = {}
+
+    def line(place: Place) -> str:
+        company, number = place
+        same = company, number % PERIOD
+        if same not in known:
+            known[same] = "\t".join(_spelled(make(same)) for make in others.values())
+        return "\t".join(
+            [_spelled(make(place)) for make in exact.values()]
+            + ([known[same]] if others else [])
+        )
+
     written = 0
+    waiting = iter(places)
     with connection.cursor() as cursor, cursor.copy(statement) as stream:
-        for place in places:
-            stream.write_row([make(place) for make in makers])
-            written += 1
+        while lines := [line(place) for place in islice(waiting, AT_ONCE)]:
+            stream.write("\n".join(lines) + "\n")
+            written += len(lines)
     return written
+
+
+def _spelled(value: str | None) -> str:
+    """The value in COPY's text form."""
+    return "\\N" if value is None else value.translate(_ESCAPES)
 
 
 def _constant(value: str | None) -> Callable[[Place], str | None]:

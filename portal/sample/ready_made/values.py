@@ -10,7 +10,7 @@ from zlib import crc32
 from portal.sample import words
 from portal.sample.ready_made import vocabulary
 from portal.sample.ready_made.kinds import Kind
-from portal.sample.ready_made.links import spread
+from portal.sample.ready_made.links import PERIOD, spread
 from portal.sample.ready_made.populations import MARKETS, Place
 from portal.sample.words import Market
 
@@ -123,7 +123,7 @@ def _thing(salt: int) -> Maker:
         random = spread(salt, place)
         adjective = vocabulary.ADJECTIVES[random % len(vocabulary.ADJECTIVES)]
         thing = vocabulary.THINGS[random // 8 % len(vocabulary.THINGS)]
-        return f"{adjective} {thing} {place[1] + 1}"
+        return f"{adjective} {thing} {place[1] % PERIOD + 1}"
 
     return make
 
@@ -140,7 +140,7 @@ def _formatted_address(salt: int) -> Maker:
 
 
 def _mail(salt: int) -> Maker:
-    return lambda place: f"contact-{spread(salt, place) % 9000 + place[1]}@example.com"
+    return lambda place: f"contact-{spread(salt, place) % 90_000}@example.com"
 
 
 def _url(salt: int) -> Maker:
