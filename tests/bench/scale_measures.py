@@ -31,7 +31,7 @@ DO $$ BEGIN
     FOR n IN 1..{changes} LOOP
         UPDATE customersv3 c SET salesmemo =
             CASE WHEN n = {changes} THEN '{mark}' ELSE '{mark} ' || n END
-        FROM busy b WHERE b.number = 1 + n % {customers}
+        FROM busy b WHERE b.number = 1 + n % (SELECT count(*) FROM busy)
           AND c.dataareaid = b.dataareaid AND c.customeraccount = b.customeraccount;
         COMMIT;
     END LOOP;
@@ -42,7 +42,7 @@ CREATE TABLE busy AS
 SELECT row_number() OVER () AS number, dataareaid, customeraccount
 FROM customersv3 WHERE partytype = 'Organization' AND dataareaid = ANY(%s) LIMIT %s
 """
-ARRIVED = "SELECT FROM accounts WHERE description = %s"
+ARRIVED = "SELECT true FROM accounts WHERE description = %s"
 CUSTOMERS = 5_000
 
 
@@ -104,7 +104,7 @@ def _worked_off(sample: ReadyMade, changes: int, mark: str) -> float:
     try:
         execute(
             source,
-            BACKLOG.format(changes=changes, mark=mark, customers=CUSTOMERS),
+            BACKLOG.format(changes=changes, mark=mark),
         )
         settle(source)
         settle(target)
