@@ -24,7 +24,18 @@ def needs_django(arguments: list[str]) -> bool:
     )
 
 
+def divides_tests(config: pytest.Config) -> bool:
+    """Whether this process only hands tests out to others (pytest-xdist). Each of
+    those starts servers of its own."""
+    workers = config.getoption("numprocesses", None)
+    return bool(workers) and "PYTEST_XDIST_WORKER" not in os.environ
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if divides_tests(config):
+        # Importing the portal set it; the others must have their servers first.
+        os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+        return
     if not needs_django(config.args):
         return
     postgres, redis = ground.postgres(), ground.redis()
