@@ -5,6 +5,8 @@
 PYTHON := .venv/bin/python
 PORT ?=
 ARGS ?=
+# So many processes share the tests; one file's tests stay together.
+JOBS ?= 2
 SOURCES := syncengine portal tests manage.py
 
 .PHONY: setup setup-test run dev test lint types e2e bench chaos check
@@ -33,7 +35,7 @@ types: setup
 
 # Lint, types and all tests. ARGS goes to pytest: make test ARGS="-k filters -x"
 test: setup-test lint types
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 e2e: setup-test
 	@$(PYTHON) -m pytest tests/e2e $(ARGS)

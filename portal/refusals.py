@@ -10,7 +10,8 @@ from syncengine.mapping.model import HealthFinding
 class Refusal(Exception):
     """The service did nothing. `message` is a sentence for an administrator, `code`
     is stable, `reasons` are further sentences, one a line. `script` holds statements
-    for a database administrator where they are the cure; it is among the reasons."""
+    for a database administrator where they are the cure; it is among the reasons.
+    With `retryable` the cause passes by itself, and the same may be asked again."""
 
     code = "refused"
 
@@ -21,9 +22,11 @@ class Refusal(Exception):
         code: str | None = None,
         reasons: Sequence[str] = (),
         script: str = "",
+        retryable: bool = False,
     ) -> None:
         super().__init__(message)
         self.message = message
+        self.retryable = retryable
         if code is not None:
             self.code = code
         self.script = script

@@ -43,6 +43,7 @@ def naming(environment_name: str) -> Iterator[None]:
             message,
             code=error.code,
             script=str(script or ""),
+            retryable=error.retryable,
         ) from error
 
 

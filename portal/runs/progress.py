@@ -63,8 +63,9 @@ def advance_runs(*, chunk_rows: int = CHUNK_ROWS) -> dict[int, int]:
             except EngineError as error:
                 _stumbled(run, error.code, error.message, retryable=error.retryable)
             except Refusal as refusal:
-                retryable = refusal.code == "outage"
-                _stumbled(run, refusal.code, str(refusal), retryable=retryable)
+                _stumbled(
+                    run, refusal.code, str(refusal), retryable=refusal.retryable
+                )
             if run.state not in COPYING_STATES:
                 continue
             missing = chunks.PARALLEL - chunks.running(run.pk)
