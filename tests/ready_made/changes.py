@@ -13,10 +13,11 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from portal.sample.ready_made.carrying import Row
 from portal.sample.ready_made.keys import key_of, key_targets, own_columns, radixes
 from portal.sample.ready_made.paths import references
 from portal.sample.ready_made.populations import SHARED, Place, Population, Presence
-from portal.sample.ready_made.records import ALWAYS, Records, Row
+from portal.sample.ready_made.records import ALWAYS, Records
 from portal.sample.ready_made.tables import COMPANY, company_reference, row_id
 from syncengine.catalog import CatalogEntry
 from syncengine.mapping.model import ColumnMap, Direction, Side

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from zlib import crc32
 
 from portal.sample.ready_made import values, vocabulary
+from portal.sample.ready_made.carrying import (
+    Exact,
+    Row,
+    carried,
+    constant,
+    pair_chooser,
+    pairs_of,
+)
 from portal.sample.ready_made.keys import (
     digits,
     key_of,
@@ -15,7 +21,6 @@ from portal.sample.ready_made.keys import (
     leading,
     own_columns,
     radixes,
-    usable_pairs,
 )
 from portal.sample.ready_made.kinds import Kind, kinds
 from portal.sample.ready_made.links import (
@@ -34,35 +39,17 @@ from portal.sample.ready_made.populations import (
     Populations,
     Presence,
 )
+from portal.sample.ready_made.spelling import spelling
 from portal.sample.ready_made.tables import (
     COMPANIES,
     COMPANY,
-    ENUMERATIONS,
     company_reference,
     row_id,
 )
-from portal.sample.ready_made.values import FIRST_DAY, FIRST_MOMENT, Maker
+from portal.sample.ready_made.values import Maker
 from syncengine import catalog
 from syncengine.catalog import CatalogEntry
 from syncengine.mapping.model import ColumnMap, Direction, Side
-
-Row = dict[str, Maker]
-"""What fills each column of a row."""
-
-
-class Exact:
-    """A maker whose values do not repeat; those of all others do, after PERIOD."""
-
-    __slots__ = ("_make",)
-
-    def __init__(self, make: Maker) -> None:
-        self._make = make
-
-    def __call__(self, place: Place) -> str | None:
-        return self._make(place)
-
-
-FIRST_RECORD_ID = 5_637_144_576
 
 ALWAYS = {
     ("Prospects", "ISB2BPROSPECT"): "yes",
@@ -89,8 +76,6 @@ _KEYS_OF_OTHERS = {
     ),
 }
 """Plain columns that hold the key of another table's row."""
-
-_SENTINEL = re.compile(r"(\d+)/(\d+)/(\d{4})")
 
 
 class Records:
@@ -127,7 +112,7 @@ class Records:
         }
         for line in entry.columns:
             if line.dataverse and "." not in line.dataverse:
-                made.setdefault(line.dataverse, _carried(entry, line, mine))
+                made.setdefault(line.dataverse, carried(entry, line, mine))
         for column, make in made.items():
             if column.lower() not in row:
                 row[column.lower()] = self._arriving(
@@ -183,7 +168,7 @@ class Records:
         if column in leading(entry):
             return self._of_referred(entry, column, leading(entry)[column])
         if (entry.name, column) in ALWAYS:
-            return _constant(ALWAYS[entry.name, column])
+            return constant(ALWAYS[entry.name, column])
         if (entry.name, column) in _KEYS_OF_OTHERS:
             return self._key_of_other(entry, column)
         lines = [line for line in entry.columns if line.finops == column]
@@ -194,10 +179,10 @@ class Records:
             return self._own_key(entry, column)
         mapped = next((line for line in lines if line.values), None)
         if mapped is not None:
-            choose = _pair_chooser(entry, mapped)
+            choose = pair_chooser(entry, mapped)
             return lambda place: choose(place)[0]
         if lines[0].dataverse is None:
-            return _constant(lines[0].default)
+            return constant(lines[0].default)
         if lines[0].dataverse == row_id(entry.dataverse_table):
             identity = self.identity(entry.dataverse_table, population)
             return identity[lines[0].dataverse]
@@ -260,7 +245,7 @@ class Records:
     def _key_word(self, entry: CatalogEntry, column: str, line: ColumnMap) -> Maker:
         key = key_of(entry)
         index = len(key.references) + [word for word, _ in key.words].index(column)
-        pairs = _pairs(entry, line)
+        pairs = pairs_of(entry, line)
         figures = self._figures(entry)
         return Exact(lambda place: pairs[figures(place)[0][index]][0])
 
@@ -269,7 +254,7 @@ class Records:
         if kind is Kind.GUID:
             return Exact(values.maker(entry.name, column, kind, required=True))
         first = vocabulary.FIRST_NUMBERS.get((entry.name, column), 0)
-        spell = _spelling(entry, column, kind)
+        spell = spelling(entry, column, kind)
         if (entry.name, column) in vocabulary.WHOLE_NUMBERS:
             return Exact(lambda place: spell(place[1] + first))
         figures = self._figures(entry)
@@ -286,35 +271,6 @@ class Records:
             return row_uuid(there.target.table, there.population, there.place)
 
         return make if self._links.repeat(entry, reference) else Exact(make)
-
-
-def _carried(entry: CatalogEntry, line: ColumnMap, mine: Row) -> Maker:
-    """The value of a plain Dataverse column, as the line carries it."""
-    if line.finops is None:
-        return _constant(line.default)
-    source = mine[line.finops]
-    if not line.values and line.default is None:
-        return source
-    table = {
-        left: None if right.lower() == "blank" else right
-        for left, right in _pairs(entry, line)
-    }
-
-    def make(place: Place) -> str | None:
-        value = source(place)
-        return line.default if value is None else table.get(value, value)
-
-    return Exact(make) if isinstance(source, Exact) else make
-
-
-def _pairs(entry: CatalogEntry, line: ColumnMap) -> list[tuple[str, str]]:
-    """The pairs of the line's value map, with words as the ERP's column spells them."""
-    node = Side.FINOPS, entry.finops_table, (line.finops or "").lower()
-    spelled = {label.lower(): label for label in ENUMERATIONS.get(node, ())}
-    return [
-        (spelled.get(left, _canonical_date(left)), right)
-        for left, right in usable_pairs(line.values or ())
-    ]
 
 
 def _finops_columns(population: Population) -> dict[str, None]:
@@ -347,68 +303,3 @@ def _hidden(entry: CatalogEntry, reference: Reference) -> Callable[[Place], bool
 
 def _never(place: Place) -> bool:
     return False
-
-
-def _constant(value: str | None) -> Maker:
-    return lambda place: value
-
-
-def _canonical_date(text: str) -> str:
-    """A date of a value map as the database spells it; other words as they are."""
-    found = _SENTINEL.fullmatch(text)
-    if found is None:
-        return text
-    month, day, year = (int(part) for part in found.groups())
-    return f"{year:04d}-{month:02d}-{day:02d}"
-
-
-def _pair_chooser(
-    entry: CatalogEntry, line: ColumnMap
-) -> Callable[[Place], tuple[str, str]]:
-    """Chooses a pair of the line's value map for each record."""
-    pairs = _pairs(entry, line)
-    salt = crc32(f"{entry.name} {line.finops}".encode())
-    if kinds()[Side.FINOPS, entry.finops_table, (line.finops or "").lower()] is not (
-        Kind.DATE
-    ):
-        choose = values.chooser(salt, len(pairs))
-        return lambda place: pairs[choose(place)]
-    date = values.maker(entry.name, line.finops or "", Kind.DATE, required=True)
-    empty = pairs[0][0]
-
-    def choose_date(place: Place) -> tuple[str, str]:
-        value = empty if spread(salt, place) % 3 == 0 else str(date(place))
-        return value, value
-
-    return choose_date
-
-
-def _spelling(entry: CatalogEntry, column: str, kind: Kind) -> Callable[[int], str]:
-    """How the nth key of a column is spelled."""
-    if kind is Kind.INTEGER:
-        return lambda n: str(n + 1)
-    if kind is Kind.BIG_INTEGER:
-        return lambda n: str(FIRST_RECORD_ID + n)
-    if kind is Kind.DATE:
-        return lambda n: str(FIRST_DAY + timedelta(days=n))
-    if kind is Kind.MOMENT:
-        return lambda n: _moment(FIRST_MOMENT + timedelta(hours=n))
-    known = vocabulary.KEY_WORDS.get((entry.finops_table, column))
-    if known is not None:
-        return lambda n: _word(known, n)
-    prefix = vocabulary.CODES.get((entry.name, column))
-    if prefix is None:
-        letters = re.sub(r"ID$|CODE$|NUMBER$|[AEIOU_]", "", column)
-        prefix = f"{letters[:4]}-"
-    if prefix.endswith(" "):
-        return lambda n: f"{prefix}{n + 1}"
-    return lambda n: f"{prefix}{n + 1:05d}"
-
-
-def _word(known: tuple[str, ...], n: int) -> str:
-    again, place = divmod(n, len(known))
-    return f"{known[place]} {again + 1}" if again else known[place]
-
-
-def _moment(value: datetime) -> str:
-    return f"{value:%Y-%m-%d %H:%M:%S+00}"

@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from portal.sample.ready_made import ddl, strangers, targets
+from portal.sample.ready_made.carrying import Exact, Row, constant
 from portal.sample.ready_made.links import PERIOD
 from portal.sample.ready_made.populations import (
     MARKETS,
@@ -18,7 +19,7 @@ from portal.sample.ready_made.populations import (
     Populations,
     Sizes,
 )
-from portal.sample.ready_made.records import Exact, Records, Row
+from portal.sample.ready_made.records import Records
 from portal.sample.ready_made.tables import COMPANY_REFERENCE
 from syncengine.mapping.model import Side
 
@@ -55,8 +56,7 @@ def rows_of(side: Side, records: Records) -> Iterator[tuple[str, Row, Iterable[P
             yield table, row, population.places(side)
             for stranger in strangers.of(population, side):
                 other = row | {
-                    column: _constant(value)
-                    for column, value in stranger.values.items()
+                    column: constant(value) for column, value in stranger.values.items()
                 }
                 yield table, other, strangers.places(population, stranger)
         if side is Side.DATAVERSE and population.name == targets.VENDORS:
@@ -82,7 +82,7 @@ def _vendor_accounts(
         **records.identity("accounts", vendors),
         COMPANY_REFERENCE: records.company,
         "accountnumber": numbers,
-        "customertypecode": _constant(VENDOR_TYPE),
+        "customertypecode": constant(VENDOR_TYPE),
     }
     places = (
         (company, number)
@@ -124,7 +124,3 @@ def _copy(connection: Connection, table: str, row: Row, places: Iterable[Place])
 def _spelled(value: str | None) -> str:
     """The value in COPY's text form."""
     return "\\N" if value is None else value.translate(_ESCAPES)
-
-
-def _constant(value: str | None) -> Callable[[Place], str | None]:
-    return lambda place: value

@@ -11,7 +11,6 @@ from portal.sample.ready_made.populations import (
     Place,
     Population,
 )
-from portal.sample.ready_made.targets import VENDORS
 from syncengine.mapping.model import Side
 
 NUMBER_OF_EACH = 2
@@ -71,12 +70,9 @@ def places(population: Population, stranger: Stranger) -> Iterator[Place]:
     """The numbers of such rows, in each linked company."""
     companies = range(len(LINKED)) if population.company_specific else (SHARED,)
     period = len(population.pattern)
-    one = "999" in stranger.values.values()
-    nth = list(STRANGERS).index(stranger)
+    number = 1 if "currencycode" in stranger.values else NUMBER_OF_EACH
+    nth = STRANGERS.index(stranger)
     for company in companies:
         first = population.size(company) // period + _BEYOND + nth * NUMBER_OF_EACH
-        for i in range(1 if one else NUMBER_OF_EACH):
+        for i in range(number):
             yield company, (first + i) * period
-
-
-__all__ = ["STRANGERS", "VENDORS", "Stranger", "of", "places"]
