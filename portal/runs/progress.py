@@ -63,9 +63,7 @@ def advance_runs(*, chunk_rows: int = CHUNK_ROWS) -> dict[int, int]:
             except EngineError as error:
                 _stumbled(run, error.code, error.message, retryable=error.retryable)
             except Refusal as refusal:
-                _stumbled(
-                    run, refusal.code, str(refusal), retryable=refusal.retryable
-                )
+                _stumbled(run, refusal.code, str(refusal), retryable=refusal.retryable)
             if run.state not in COPYING_STATES:
                 continue
             missing = chunks.PARALLEL - chunks.running(run.pk)
