@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from syncengine.connectors.base import (
+    LOOKUP_CODES,
     ColumnConflict,
     HeldRecord,
     Operation,
@@ -19,7 +20,7 @@ from syncengine.connectors.base import (
     ReadRequest,
     Writer,
 )
-from syncengine.errors import TransientError
+from syncengine.errors import RecordError, TransientError
 from syncengine.mapping.compiled import (
     PART_SEPARATOR,
     CompiledLeg,
@@ -45,6 +46,18 @@ class Contest:
     source_key: Row
     target_key: Row
     columns: Sequence[ColumnConflict]
+
+
+@dataclass(slots=True)
+class _Contested:
+    """A contested column: its slot, the base, what the target holds, the slots that
+    carry it back, and the side that wins."""
+
+    slot: int
+    base: str | None
+    here: str | None
+    back: set[int]
+    winner: str
 
 
 class Settler:
@@ -115,58 +128,63 @@ class Settler:
             return
         mapped = leg.bind(leg.source_paths).map(source_row, _joined(leg))
         present = dict(zip(_target_request(contest).columns, target_row, strict=True))
-        to_target: set[int] = set()
-        to_source: set[int] = set()
+        contested: list[_Contested] = []
         for conflict in contest.columns:
-            index = conflict.slot
-            if index is None:
+            if conflict.slot is None:
                 continue
-            slot = leg.slots[index]
-            here = _present(slot, present, conflict.present)
-            if mapped[index] == here:
+            here = _present(leg.slots[conflict.slot], present, conflict.present)
+            if mapped[conflict.slot] == here:
                 continue
-            back = reverse_slots(leg, contest.reverse, index)
+            back = reverse_slots(leg, contest.reverse, conflict.slot)
             winner = self._winner(contest, source, target, can_go_back=bool(back))
+            contested.append(
+                _Contested(conflict.slot, conflict.base, here, back, winner)
+            )
+        ours = leg.direction.source.value
+        forward = [one for one in contested if one.winner == ours]
+        try:
+            self._carry(target, leg, mapped, {one.slot for one in forward})
+        except RecordError:
+            # Parts of a reference that two users edited may together lead nowhere:
+            # then the reference that exists stands, on both sides.
+            if not all(one.back for one in forward):
+                raise
+            for one in forward:
+                one.winner = leg.direction.target.value
+        backward: set[int] = set()
+        for one in contested:
+            if one.winner == leg.direction.target.value:
+                backward |= one.back
             records.append(
                 self._record(
                     contest,
-                    winner,
-                    slot.path,
-                    conflict.base,
-                    shown_parts(mapped[index]),
-                    shown_parts(here),
+                    one.winner,
+                    leg.slots[one.slot].path,
+                    one.base,
+                    shown_parts(mapped[one.slot]),
+                    shown_parts(one.here),
                 )
             )
-            if winner == leg.direction.source.value:
-                to_target.add(index)
-            elif winner != UNDECIDED:
-                to_source |= back
-        if to_target:
-            self._write(
-                target,
-                Operation(
-                    leg=leg,
-                    kind=OperationKind.UPSERT,
-                    key=contest.target_key,
-                    row=mapped,
-                    force=True,
-                    only=frozenset(to_target),
-                ),
-            )
-        if to_source and contest.reverse is not None:
+        if backward and contest.reverse is not None:
             reverse = contest.reverse
             row = reverse.bind(reverse.source_paths).map(target_row, _joined(reverse))
-            self._write(
-                source,
-                Operation(
-                    leg=reverse,
-                    kind=OperationKind.UPSERT,
-                    key=reverse.key_of(row),
-                    row=row,
-                    force=True,
-                    only=frozenset(to_source),
-                ),
-            )
+            self._carry(source, reverse, row, backward)
+
+    def _carry(
+        self, held: HeldRecord, leg: CompiledLeg, row: Row, slots: set[int]
+    ) -> None:
+        """Write some columns of a held record, whatever it holds in them."""
+        if not slots:
+            return
+        operation = Operation(
+            leg=leg,
+            kind=OperationKind.UPSERT,
+            key=leg.key_of(row),
+            row=row,
+            force=True,
+            only=frozenset(slots),
+        )
+        self._write(held, operation)
 
     def _winner(
         self,
@@ -281,6 +299,10 @@ class Settler:
 
     def _write(self, held: HeldRecord, operation: Operation) -> None:
         for outcome in held.write([operation]):
+            if outcome.code in LOOKUP_CODES:
+                raise RecordError(
+                    outcome.message, code=outcome.code, column=outcome.column
+                )
             if outcome.code:
                 raise TransientError(outcome.message, code=outcome.code)
 

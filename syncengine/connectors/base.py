@@ -209,6 +209,10 @@ class Operation:
     reference: int = 0
 
 
+LOOKUP_CODES = frozenset({"lookup_not_found", "lookup_ambiguous"})
+"""Codes of outcomes whose natural key finds no row, or several."""
+
+
 class OutcomeKind(StrEnum):
     """What became of an operation."""
 

@@ -13,6 +13,7 @@ from syncengine.connectors.base import (
     Writer,
     WriteRefused,
 )
+from syncengine.errors import RecordError
 from syncengine.live.failures import failures_of
 from syncengine.live.folding import Folded, fold, unfolded
 from syncengine.live.legs import LiveLeg
@@ -127,7 +128,10 @@ class Applier:
                 if outcome.kind is OutcomeKind.FAILED:
                     failed.append((found, outcome))
                 elif outcome.conflicts:
-                    self._settled(found, outcome, dropped)
+                    try:
+                        self._settled(found, outcome, dropped)
+                    except RecordError as error:
+                        failed.append((found, _failed(outcome, error)))
             if failed:
                 return failed
             operations = [o for o in operations if o.reference not in dropped]
@@ -224,6 +228,18 @@ class Applier:
 class _Work:
     phase: str
     position: bool
+
+
+def _failed(outcome: Outcome, error: RecordError) -> Outcome:
+    """The outcome of a record whose conflict cannot be settled."""
+    return Outcome(
+        outcome.reference,
+        OutcomeKind.FAILED,
+        code=error.code,
+        column=error.column,
+        message=error.message,
+        remote=error.remote,
+    )
 
 
 def _refusal(outcome: Outcome) -> Refusal:

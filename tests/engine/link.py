@@ -146,19 +146,23 @@ class Link:
             self.name, connectors[source], connectors[source.other], port, port, QUICK
         )
 
-    def start(self, mode: LegMode | None = LegMode.LIVE) -> None:
-        """Run both streams until `stop`; all maps in `mode`."""
+    def start(
+        self,
+        mode: LegMode | None = LegMode.LIVE,
+        sides: Sequence[Side] = tuple(Side),
+    ) -> None:
+        """Run the streams of `sides` until `stop`; all maps in `mode`."""
         if mode is not None:
             for number in {key[0] for key in self.state.legs}:
                 self.state.set_mode(number, mode)
         self._stop.clear()
         self._threads = [
             threading.Thread(target=self._run, args=(side,), daemon=True)
-            for side in Side
+            for side in sides
         ]
         for thread in self._threads:
             thread.start()
-        self.settled()
+        self.settled(sides)
 
     def _run(self, side: Side) -> None:
         try:
@@ -166,12 +170,12 @@ class Link:
         except BaseException as error:
             self.failed.append(error)
 
-    def settled(self) -> None:
-        """Wait until both streams work by the newest revision."""
+    def settled(self, sides: Sequence[Side] = tuple(Side)) -> None:
+        """Wait until the streams work by the newest revision."""
         wait_until(
             lambda: all(
                 self.state.acknowledged.get(side) == self.state.revision
-                for side in Side
+                for side in sides
             ),
             message=lambda: f"{self.state.reports} {self.failed}",
         )

@@ -244,8 +244,11 @@ def test_a_child_before_its_parent_in_one_transaction_arrives(link: Link) -> Non
     assert not link.state.errors
 
 
-def test_both_sides_may_edit_different_parts_of_a_reference(link: Link) -> None:
-    """A contested composite reference is settled as one column, on both sides."""
+def test_parts_that_two_users_edited_and_that_lead_nowhere_together_are_settled(
+    link: Link,
+) -> None:
+    """One side moved the item to the other hierarchy, the other one to a category
+    that is not in it: the reference that exists stands on both sides."""
     link.start()
     fill(link)
     wait_until(lambda: items(link) == FILLED)
@@ -257,18 +260,38 @@ def test_both_sides_may_edit_different_parts_of_a_reference(link: Link) -> None:
         "UPDATE items SET category = (SELECT categoryid FROM categories"
         " WHERE name = 'Office') WHERE customerid IS NOT NULL AND item = 'I1'"
     )
-    link.start(mode=None)
 
-    def settled() -> bool:
-        erp = link.erp.execute(
+    def erp() -> object:
+        return link.erp.execute(
             "SELECT category, hierarchy FROM items"
             " WHERE dataareaid = 'usmf' AND item = 'I1'"
         ).fetchone()
-        crm = next(row[2:4] for row in items(link) if row[:2] == ("usmf", "I1"))
-        return erp == crm == ("Office", "Sales")
 
-    wait_until(settled, message=lambda: f"{items(link)} {link.state.errors}")
+    def crm() -> object:
+        return next(row[2:4] for row in items(link) if row[:2] == ("usmf", "I1"))
+
+    link.start(mode=None, sides=[Side.DATAVERSE])
+    wait_until(lambda: erp() == ("Office", "Buy"))
+    link.stop()
+    link.start(mode=None)
+    wait_until(
+        lambda: erp() == crm() == ("Office", "Sales"),
+        message=lambda: f"{erp()} {crm()} {link.state.errors}",
+    )
+    link.erp.execute("UPDATE items SET note = 'on' WHERE item = 'I1'")
+    wait_until(
+        lambda: (
+            link.crm.execute("SELECT count(*) FROM items WHERE note = 'on'").fetchone()
+            == (2,)
+        )
+    )
     assert not link.state.errors
+    (conflict,) = link.state.conflicts
+    assert (conflict.winner, conflict.source_value, conflict.target_value) == (
+        "dataverse",
+        "Office / Buy",
+        "Office / Sales",
+    )
 
 
 def test_a_preview_shows_the_parts_of_a_reference_one_by_one(link: Link) -> None:
