@@ -96,6 +96,11 @@ UNFOLD: dict[str, Any] = {
                         **_active("error_list", "/errors/"),
                     },
                     {
+                        "title": "Alerts",
+                        "icon": "notifications",
+                        **_active("alert_list", "/alerts/"),
+                    },
+                    {
                         "title": "Activity",
                         "icon": "history",
                         **_active("activity_list", "/activity/"),
@@ -109,6 +114,7 @@ UNFOLD: dict[str, Any] = {
                     _model("Environments", "dns", "environments_environment"),
                     _model("Connection sets", "link", "environments_connectionset"),
                     _model("Table maps", "table_chart", "maps_tablemap"),
+                    _model("Alert rules", "notification_add", "alerts_alertrule"),
                     _model("Users", "group", "accounts_user"),
                 ],
             },

@@ -80,6 +80,12 @@ FINDING = {
     "info": Label("Good to know", "info", "off"),
 }
 
+ALERT = {
+    "error": Label("Needs you", "error", "bad", "It does not mend by itself."),
+    "warning": Label("Warning", "warning", "wait", "Look at it soon."),
+    "info": Label("Good to know", "info", "off"),
+}
+
 CHANGE = {
     "added": Label("Added", "add_circle", "good"),
     "removed": Label("Removed", "remove_circle", "bad"),
@@ -119,6 +125,7 @@ KINDS = {
     "health": HEALTH,
     "finding": FINDING,
     "check": CHECK,
+    "alert": ALERT,
     "change": CHANGE,
     "operation": OPERATION,
     "preview": PREVIEW,

@@ -106,6 +106,7 @@ INSTALLED_APPS = [
     "portal.checks",
     "portal.errors",
     "portal.activity",
+    "portal.alerts",
     "portal.sync",
     "portal.overview",
 ]

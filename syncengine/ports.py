@@ -181,6 +181,21 @@ class Journal(Protocol):
     def event(self, kind: str, message: str, **details: Any) -> None:
         """Write to the activity log, in the name of the system."""
 
+    def alert(
+        self,
+        kind: str,
+        message: str,
+        *,
+        map_id: int | None = None,
+        severity: str = "warning",
+        **details: Any,
+    ) -> None:
+        """Tell people, once while it lasts: `info`, `warning` or `error`, about the
+        stream or one of its maps."""
+
+    def clear_alert(self, kind: str, *, map_id: int | None = None) -> None:
+        """The cause of an alert is over; nothing happens where none is open."""
+
 
 class Control(Protocol):
     """Says what the stream should do."""

@@ -18,6 +18,8 @@ SUBJECTS = (
     ("run", "Initial syncs"),
     ("errors", "Errors"),
     ("stream", "Streams"),
+    ("alert", "Alerts"),
+    ("alert_rule", "Alert rules"),
     ("connection_set", "Connection sets"),
     ("environment", "Environments"),
 )

@@ -11,6 +11,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
 from portal.activity import queries as activity_queries
+from portal.alerts.queries import open_alerts
 from portal.checks.queries import map_health
 from portal.checks.services import check_map
 from portal.environments.models import ConnectionSet
@@ -51,7 +52,12 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     return page(
         request,
         "portal/dashboard.html",
-        {"sets": sets, "verdict": verdict(sets), "shape": _shape(sets)},
+        {
+            "sets": sets,
+            "verdict": verdict(sets),
+            "alerts": open_alerts(),
+            "shape": _shape(sets),
+        },
         title="Dashboard",
     )
 
@@ -66,7 +72,7 @@ def dashboard_live(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "portal/_dashboard_live.html",
-        {"sets": sets, "verdict": verdict(sets)},
+        {"sets": sets, "verdict": verdict(sets), "alerts": open_alerts()},
     )
 
 

@@ -13,9 +13,10 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from portal.activity import services as activity
+from portal.alerts import services as alerts
 from portal.environments.models import ConnectionSet, Stream
 from portal.errors.models import OPEN_ERROR_STATES, Conflict, ErrorState, SyncError
-from portal.maps.models import Leg
+from portal.maps.models import Leg, TableMap
 from portal.sync.models import QueuedChange
 from syncengine.mapping.compiled import Row
 from syncengine.mapping.model import Direction
@@ -269,6 +270,42 @@ class PortalJournal:
     def event(self, kind: str, message: str, **details: Any) -> None:
         """Write to the activity log, in the name of the system."""
         activity.record(kind, message, connection_set=self._set, details=details)
+
+    def alert(
+        self,
+        kind: str,
+        message: str,
+        *,
+        map_id: int | None = None,
+        severity: str = "warning",
+        **details: Any,
+    ) -> None:
+        """Tell people, once while it lasts."""
+        alerts.raise_alert(
+            kind,
+            message,
+            connection_set=self._set,
+            table_map=self._map(map_id),
+            severity=severity,
+            about=self._about(),
+            **details,
+        )
+
+    def clear_alert(self, kind: str, *, map_id: int | None = None) -> None:
+        """The cause of an alert is over."""
+        alerts.clear_alert(
+            kind,
+            connection_set=self._set,
+            table_map=self._map(map_id),
+            about=self._about(),
+        )
+
+    def _about(self) -> str:
+        """Both streams of a set may have the same trouble at once."""
+        return "" if self._stream is None else f"from {self._stream.source}"
+
+    def _map(self, map_id: int | None) -> TableMap | None:
+        return None if map_id is None else TableMap.objects.get(pk=map_id)
 
 
 def _direction_of(source: str) -> str:

@@ -134,6 +134,8 @@ def addresses(portal: RunningPortal, chosen: int) -> list[str]:
         f"/connection-sets/{link}/unlink/",
         "/activity/",
         "/activity/?kind=errors",
+        "/alerts/",
+        "/alerts/?state=all",
     ]
 
 
@@ -142,6 +144,7 @@ ADMIN = [
     "/admin/environments/environment/",
     "/admin/environments/connectionset/",
     "/admin/maps/tablemap/",
+    "/admin/alerts/alertrule/",
     "/admin/accounts/user/",
 ]
 NOTHING = "/there-is-no-such-page/"

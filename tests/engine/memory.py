@@ -50,6 +50,7 @@ class MemoryState:
         self.closed: list[tuple[RecordFailure, str]] = []
         self.conflicts: list[ConflictRecord] = []
         self.events: list[tuple[str, str]] = []
+        self.alerts: dict[tuple[str, int | None, Side], str] = {}
         self.written: Counter[tuple[int, str]] = Counter()
         self.acknowledged: dict[Side, int] = {}
         self.reports: dict[Side, StreamReport] = {}
@@ -180,6 +181,22 @@ class MemoryStream:
     def event(self, kind: str, message: str, **details: Any) -> None:
         with self.state.lock:
             self.state.events.append((kind, message))
+
+    def alert(
+        self,
+        kind: str,
+        message: str,
+        *,
+        map_id: int | None = None,
+        severity: str = "warning",
+        **details: Any,
+    ) -> None:
+        with self.state.lock:
+            self.state.alerts[kind, map_id, self.source] = message
+
+    def clear_alert(self, kind: str, *, map_id: int | None = None) -> None:
+        with self.state.lock:
+            self.state.alerts.pop((kind, map_id, self.source), None)
 
     # -- control --------------------------------------------------------------------
 

@@ -34,8 +34,9 @@ READING = (
     "error_export",
     "activity_list",
     "activity_export",
+    "alert_list",
 )
-WRITING = ("map_action", "error_retry", "error_dismiss")
+WRITING = ("map_action", "error_retry", "error_dismiss", "alert_mark")
 TABS = (
     *("columns", "filters", "preview", "health"),
     *("versions", "initial-sync", "queued", "errors", "activity"),
@@ -44,6 +45,7 @@ TABS = (
 
 def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     from portal.activity import urls as activity
+    from portal.alerts import urls as alerts
     from portal.checks import urls as checks
     from portal.environments import urls as environments
     from portal.errors import urls as errors
@@ -60,7 +62,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     }
     names = {
         pattern.name
-        for module in (activity, checks, environments, errors, maps, overview)
+        for module in (activity, alerts, checks, environments, errors, maps, overview)
         for pattern in module.urlpatterns
     }
     assert names == {*READING, *WRITING, *with_ids, *elsewhere}

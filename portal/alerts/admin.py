@@ -1,0 +1,70 @@
+"""Alerts for reading, and the rules that raise them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.forms import ModelForm
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from portal.activity import services as activity
+from portal.administration import ReadOnlyAdmin
+from portal.alerts.models import Alert, AlertRule
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnlyAdmin):
+    """What is and was open."""
+
+    list_display = ("opened_at", "severity", "kind", "message", "closed_at")
+    list_filter = ("severity", "kind")
+    search_fields = ("message",)
+
+
+@admin.register(AlertRule)
+class AlertRuleAdmin(ModelAdmin):
+    """When to raise an alert, and what to do then; it counts at once."""
+
+    list_display = (
+        "name",
+        "measure",
+        "threshold",
+        "window_minutes",
+        "connection_set",
+        "table_map",
+        "action",
+        "enabled",
+    )
+    list_filter = ("measure", "action", "enabled")
+    list_select_related = ("connection_set", "table_map")
+    search_fields = ("name",)
+
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: AlertRule,
+        form: ModelForm[AlertRule],
+        change: bool,
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        activity.record(
+            "alert_rule.changed" if change else "alert_rule.added",
+            f"Alert rule {obj.name} was {'changed' if change else 'added'}.",
+            user=_user(request),
+            connection_set=obj.connection_set,
+            table_map=obj.table_map,
+        )
+
+    def delete_model(self, request: HttpRequest, obj: AlertRule) -> None:
+        super().delete_model(request, obj)
+        activity.record(
+            "alert_rule.deleted",
+            f"Alert rule {obj.name} was deleted.",
+            user=_user(request),
+        )
+
+
+def _user(request: HttpRequest) -> Any:
+    return request.user
