@@ -138,7 +138,7 @@ def test_the_number_of_queries_does_not_grow_with_maps(
     pulse(links)
     with django_assert_num_queries(10):
         admin_client.get("/")
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(9):
         admin_client.get(reverse("dashboard_live"), {"shape": "0"})
 
 
