@@ -6,7 +6,7 @@ opaque text that sorts with `Connector.position_key`, a write is one batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -148,13 +148,35 @@ class Change:
 @dataclass(slots=True)
 class Transaction:
     """One committed source transaction; `position` is where it ends, so a stream
-    restarted from it begins with the next one. `size` is bytes received."""
+    restarted from it begins with the next one. `size` is bytes received. `large` ones
+    keep their changes outside memory (`SpooledChanges`): take them in portions.
+    `before` is the last position before it: see `part_position`."""
 
     position: str
     transaction_id: str
     committed_at: datetime
-    changes: list[Change]
+    changes: Sequence[Change]
     size: int
+    large: bool = False
+    before: str = ""
+
+
+def part_position(before: str, changes: int) -> str:
+    """The position within a transaction after so many of its changes: after all
+    positions of earlier transactions and before its own. A stream restarted from it
+    begins with the transaction anew."""
+    return f"{before}#{changes:010d}"
+
+
+def part_of(position: str, before: str) -> int:
+    """How many changes of the transaction `before` a position has behind it."""
+    start, mark, changes = position.partition("#")
+    return int(changes) if mark and start == before else 0
+
+
+def is_part(position: str) -> bool:
+    """Whether the position lies within a transaction."""
+    return "#" in position
 
 
 class ChangeStream(Protocol):
@@ -299,6 +321,13 @@ class HeldRecord(Protocol):
         """Write within the held transaction. Raises like `Writer.apply`."""
 
 
+class Unit(Protocol):
+    """An open write transaction that takes a large source transaction in portions."""
+
+    def apply(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """Write one more portion. Raises like `Writer.apply`."""
+
+
 class Writer(Protocol):
     """Writes batches under our mark, so that our own stream ignores them."""
 
@@ -319,6 +348,13 @@ class Writer(Protocol):
         A lookup that finds no row gives outcome FAILED with code `lookup_not_found`.
         Raises WriteRefused, TransientError or OutageError; nothing is written then.
         """
+
+    def unit(
+        self, position: str, legs: Collection[CompiledLeg]
+    ) -> AbstractContextManager[Unit]:
+        """Write several portions of operations of `legs` and, at the end of the
+        block, the position, or nothing: an error that leaves the block undoes all of
+        it. Visible and durable as with `apply` and a position."""
 
     def flush(self) -> None:
         """Make everything applied so far durable. Raises OutageError."""

@@ -47,6 +47,35 @@ class Tally:
     misfits: dict[int, tuple[LiveLeg, Refusal]] = field(default_factory=dict)
 
 
+@dataclass
+class Done:
+    """What committed operations came to: counts and moments by map, and errors that
+    they close by leg."""
+
+    written: dict[int, Counter[str]] = field(
+        default_factory=lambda: defaultdict(Counter)
+    )
+    last_change: dict[int, datetime] = field(default_factory=dict)
+    closed: dict[int, tuple[LiveLeg, list[Row]]] = field(default_factory=dict)
+
+    def note(
+        self, folded: Sequence[Folded], outcomes: Sequence[Outcome], moment: datetime
+    ) -> None:
+        """Add the outcomes of one write."""
+        for outcome in outcomes:
+            found = folded[outcome.reference]
+            leg = found.items[0].leg
+            name = WRITTEN.get(outcome.kind)
+            if name is not None:
+                map_id = leg.configuration.map_id
+                self.written[map_id][name] += 1
+                self.last_change[map_id] = moment
+            if leg.open_keys:
+                key = found.items[-1].source_key
+                if key in leg.open_keys:
+                    self.closed.setdefault(id(leg), (leg, []))[1].append(key)
+
+
 class Applier:
     """Applies batches of one stream. `position` false leaves the stream's stored
     position alone (replays from the journal)."""
@@ -69,9 +98,13 @@ class Applier:
         """
         work = _Work(phase, position)
         for routed in batch:
-            if any(item.refusal is not None for item in routed.items):
-                self._park(routed, {}, work)
+            self.park_unmapped(routed, phase)
         self._apply(batch, work)
+
+    def park_unmapped(self, routed: Routed, phase: str) -> None:
+        """Put records that could not even be mapped into the error list."""
+        if any(item.refusal is not None for item in routed.items):
+            self._park(routed, {}, _Work(phase, position=False))
 
     def _apply(self, batch: Sequence[Routed], work: _Work) -> None:
         while True:
@@ -199,27 +232,21 @@ class Applier:
         outcomes: Sequence[Outcome],
         work: _Work,
     ) -> None:
-        moment = batch[-1].transaction.committed_at
-        closed: dict[int, tuple[LiveLeg, list[Row]]] = {}
-        written = self._tally.written
-        for outcome in outcomes:
-            found = folded[outcome.reference]
-            leg = found.items[0].leg
-            name = WRITTEN.get(outcome.kind)
-            if name is not None:
-                map_id = leg.configuration.map_id
-                written[map_id][name] += 1
-                self._tally.last_change[map_id] = moment
-            if leg.open_keys:
-                key = found.items[-1].source_key
-                if key in leg.open_keys:
-                    closed.setdefault(id(leg), (leg, []))[1].append(key)
-        for leg, keys in closed.values():
+        done = Done()
+        done.note(folded, outcomes, batch[-1].transaction.committed_at)
+        self.finish(done, work.phase)
+
+    def finish(self, done: Done, phase: str) -> None:
+        """Count what was committed, and close the errors it settles."""
+        for map_id, counts in done.written.items():
+            self._tally.written[map_id].update(counts)
+        self._tally.last_change.update(done.last_change)
+        for leg, keys in done.closed.values():
             self._journal.close_failures(
                 leg.configuration.map_id,
                 leg.configuration.direction,
                 keys,
-                "resolved" if work.phase == "retry" else "superseded",
+                "resolved" if phase == "retry" else "superseded",
             )
             leg.open_keys.difference_update(keys)
 

@@ -46,6 +46,14 @@ class Configuration:
             if leg.problem and leg.configuration.mode is LegMode.LIVE
         ]
 
+    def live(self) -> list[CompiledLeg]:
+        """The compiled legs whose changes are applied at once."""
+        return [
+            leg.compiled
+            for leg in self.legs
+            if leg.compiled is not None and leg.configuration.mode is LegMode.LIVE
+        ]
+
     def leg(self, map_id: int, direction: Direction) -> LiveLeg | None:
         """The leg of a map, or None when it is not in use."""
         for leg in self.legs:

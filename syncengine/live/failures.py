@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from syncengine.connectors.base import is_part
 from syncengine.live.routing import Item, Refusal, Routed
 from syncengine.mapping.compiled import Row, named_values
 from syncengine.mapping.model import OnError
@@ -26,8 +27,10 @@ def failures_of(
     their transaction. Marks all of them parked."""
     waiting = [item for item in routed.items if not item.parked]
     parked = [item for item in waiting if item in refused or item.refusal is not None]
-    whole = len(waiting) <= WHOLE_TRANSACTION_LIMIT and any(
-        _holds_transaction(item) for item in parked
+    whole = (
+        len(waiting) <= WHOLE_TRANSACTION_LIMIT
+        and not is_part(routed.position)
+        and any(_holds_transaction(item) for item in parked)
     )
     reasons = {item: refused.get(item) or item.refusal for item in parked}
     first = parked[0] if parked else None

@@ -11,6 +11,9 @@ from syncengine.connectors.base import Reader, ReadRequest, Relation
 from syncengine.mapping.compiled import BoundLeg, CompiledLeg, Lookup, Resolved, Row
 from syncengine.ports import LegConfiguration
 
+ENTRIES_KEPT = 200_000
+"""Of one lookup: some 30 MB."""
+
 LAYOUTS_KEPT = 64
 """Relations are told anew after each schema change and made anew by each replay."""
 
@@ -39,6 +42,12 @@ class LookupCache:
         """Drop everything."""
         for entries in self._known.values():
             entries.clear()
+
+    def trim(self) -> None:
+        """Forget a lookup that has grown too large. Only between two batches."""
+        for entries in self._known.values():
+            if len(entries) > ENTRIES_KEPT:
+                entries.clear()
 
     def fetch(self, reader: Reader, wanted: dict[Lookup, set[str]]) -> None:
         """Read the entries that are not known yet, one query per lookup."""

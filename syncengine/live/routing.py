@@ -52,7 +52,7 @@ class Item:
 
 @dataclass(slots=True)
 class Routed:
-    """A source transaction after routing."""
+    """A source transaction, or a portion of a large one, after routing."""
 
     position: str
     transaction: Transaction
@@ -90,6 +90,7 @@ class Router:
             for change in transaction.changes:
                 if change.relation.table in self._lookup_tables:
                     self._forget(change)
+        self._cache.trim()
         self._look_up(transactions, replay)
         return [self._route(transaction, replay) for transaction in transactions]
 

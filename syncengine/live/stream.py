@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from itertools import groupby
 
 from syncengine.conflicts import Settler
 from syncengine.connectors.base import (
@@ -26,6 +27,8 @@ from syncengine.live.applying import Applier, Tally
 from syncengine.live.capture import Capture
 from syncengine.live.configuring import Configuration, Configurator
 from syncengine.live.draining import Drainer
+from syncengine.live.due import Due
+from syncengine.live.large import LargeTransactions, SourceLost, Stopped
 from syncengine.live.legs import LiveLeg, LookupCache
 from syncengine.live.overwritten import Overwritten
 from syncengine.live.receiving import Receiver
@@ -93,6 +96,8 @@ class LiveStream:
             started = time.monotonic()
             try:
                 self._session(stop)
+            except Stopped:
+                return
             except (OutageError, TransientError, SetupError) as error:
                 if time.monotonic() - started > 10 * self._settings.longest_delay:
                     delay = self._settings.first_delay
@@ -172,6 +177,13 @@ class _Session:
             settle_with(self._settler, lambda: self._configuration),
             self._tally,
         )
+        self._large = LargeTransactions(
+            self._router,
+            self._applier,
+            self._writer,
+            lambda: self._configuration.live(),
+            self._keep,
+        )
         self._drainer = Drainer(
             self._router,
             self._applier,
@@ -186,7 +198,7 @@ class _Session:
         self._unflushed = False
         self._watcher = Watcher(source, target, link, settings.check_every)
         stack.callback(self._watcher.close)
-        self._due = _Due()
+        self._due = Due()
 
     def _opposite(self, map_id: int) -> CompiledLeg | None:
         return self._configuration.reverse.get(map_id)
@@ -247,15 +259,27 @@ class _Session:
     # -- transactions ---------------------------------------------------------------
 
     def _process(self, transactions: Sequence[Transaction], stop: Stop) -> None:
+        """Apply what was received; large transactions each by themselves."""
+        for large, group in groupby(transactions, lambda one: one.large):
+            for batch in ([one] for one in group) if large else (list(group),):
+                self._process_batch(batch, stop)
+
+    def _process_batch(self, batch: Sequence[Transaction], stop: Stop) -> None:
         """Apply a batch, through transient failures and short outages of the target."""
-        pending = list(transactions)
+        pending = list(batch)
         wait = self._settings.first_delay
         while pending:
+            large = pending[0].large
             # An outage of the source ends the session: its connections are made anew.
-            routed = self._router.route(pending)
+            routed = [] if large else self._router.route(pending)
             try:
-                self._apply(pending, routed)
+                if large:
+                    self._apply_large(pending[0], stop)
+                else:
+                    self._apply(pending, routed)
                 return
+            except SourceLost as lost:
+                raise lost.error from lost
             except (TransientError, OutageError) as error:
                 while True:
                     if stop():
@@ -285,6 +309,16 @@ class _Session:
     def _apply(
         self, transactions: Sequence[Transaction], routed: Sequence[Routed]
     ) -> None:
+        self._keep(routed)
+        working = [one for one in routed if one.items]
+        if working:
+            self._unflushed = True
+            self._applier.apply(working)
+            self._written = working[-1].position
+        self._applied(transactions[-1])
+
+    def _keep(self, routed: Sequence[Routed]) -> None:
+        """Put into the journal what is not for now."""
         queued = [entry for one in routed for entry in one.queued]
         if queued:
             self._journal.enqueue(queued)
@@ -296,16 +330,23 @@ class _Session:
                 "other side keeps its rows; compare the map and repair it if needed.",
                 table=table,
             )
-        working = [one for one in routed if one.items]
-        if working:
-            self._unflushed = True
-            self._applier.apply(working)
-            self._written = working[-1].position
-        last = transactions[-1]
+
+    def _applied(self, last: Transaction) -> None:
         self.position = last.position
-        self._lag_seconds = max(
-            0.0, (datetime.now(UTC) - last.committed_at).total_seconds()
-        )
+        self._lag_seconds = _age(last)
+
+    def _apply_large(self, transaction: Transaction, stop: Stop) -> None:
+        def pulse(position: str) -> None:
+            if position:
+                self._unflushed = True
+                self._written = position
+            if stop():
+                raise Stopped
+            self._lag_seconds = _age(transaction)
+            self._report()
+
+        self._large.apply(transaction, self._written, pulse)
+        self._applied(transaction)
 
     def _stored_position(self) -> str | None:
         """Where the target really is, after an interrupted commit; None if unknown."""
@@ -394,23 +435,8 @@ class _Session:
         )
 
 
-class _Due:
-    """Remembers when something was last done."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, float] = {}
-
-    def now(self, name: str, every: float) -> bool:
-        """True when `every` seconds have passed since this last was true."""
-        moment = time.monotonic()
-        if moment - self._last.get(name, float("-inf")) < every:
-            return False
-        self._last[name] = moment
-        return True
-
-    def force(self, name: str) -> None:
-        """Make the next `now` true."""
-        self._last.pop(name, None)
+def _age(transaction: Transaction) -> float:
+    return max(0.0, (datetime.now(UTC) - transaction.committed_at).total_seconds())
 
 
 def _closing(stack: ExitStack, writer: Writer) -> Writer:

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.bench import cluster
 from tests.bench.engine import engine
 from tests.bench.initial_measures import initial_results
+from tests.bench.large_measures import large_results
 from tests.bench.live_measures import (
     catch_up_results,
     latency_results,
@@ -24,7 +25,7 @@ from tests.bench.scale_measures import scale_results
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 MEASURES = (
     *("rows", "initial", "ready-made"),
-    *("latency", "throughput", "catch-up", "scale"),
+    *("latency", "throughput", "catch-up", "big-transaction", "scale"),
 )
 
 
@@ -47,6 +48,7 @@ def main() -> int:
             "ready-made": lambda: ready_made_results(on, options.ready_made_rows),
             "latency": lambda: latency_results(engine, on, options.seconds),
             "throughput": lambda: throughput_results(engine, on, options.seconds),
+            "big-transaction": lambda: large_results(on, options.large_rows),
             "catch-up": lambda: catch_up_results(engine, on, options.backlog),
         }
         for name in options.only:
@@ -74,6 +76,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each live load")
     parser.add_argument(
         "--backlog", type=int, default=2000, help="transactions of 100 rows"
+    )
+    parser.add_argument(
+        "--large-rows", type=int, default=1_000_000, help="of one transaction"
     )
     parser.add_argument(
         "--changes", type=int, default=20_000, help="worked off with 1 and 135 maps"

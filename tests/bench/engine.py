@@ -47,6 +47,11 @@ class LiveProcess:
         self._link, self._side = link, side
         self._spawn()
 
+    @property
+    def pid(self) -> int:
+        """The process that streams."""
+        return self._process.pid or 0
+
     def enable(self) -> None:
         """Stream from now on."""
         self._go.set()

@@ -61,6 +61,10 @@ class Table:
             f" {insert}; {update}; COMMIT; END LOOP; END $$",
         )
 
+    def large(self, prefix: str, rows: int) -> None:
+        """One transaction that inserts many rows."""
+        execute(self.dsn, self._insert(prefix, f"generate_series(1, {rows})"))
+
     def mark(self, prefix: str, number: int = LAST_MARK) -> None:
         """Write one row with a number of its own (a multiple of three)."""
         execute(self.dsn, self.mark_statement(prefix, number))

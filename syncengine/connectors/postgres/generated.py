@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from syncengine.connectors.base import ConnectionSettings, Relation, Transaction
+from syncengine.connectors.base import Change, ConnectionSettings, Relation
 from syncengine.connectors.postgres.arrays import array_literal
 from syncengine.connectors.postgres.connection import PostgresConnection, connect
 from syncengine.connectors.postgres.errors import translated_setup
@@ -91,19 +91,14 @@ class GeneratedColumns:
         if not self._formulas:
             self.close()
 
-    def complete(self, transactions: Iterable[Transaction]) -> None:
+    def complete(self, every: Iterable[Change]) -> None:
         """Give the changes their generated columns; one query for each table. A
         change whose formula no longer fits its row stays as it is. Raises
         OutageError."""
         if not self._formulas:
             return
         found: dict[Relation, list[Row]] = {}
-        changes = [
-            change
-            for transaction in transactions
-            for change in transaction.changes
-            if change.relation in self._formulas
-        ]
+        changes = [change for change in every if change.relation in self._formulas]
         for change in changes:
             images = found.setdefault(change.relation, [])
             images += [row for row in (change.new, change.old) if row is not None]

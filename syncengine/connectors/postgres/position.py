@@ -9,6 +9,7 @@ def format_position(number: int) -> str:
 
 
 def parse_position(text: str) -> int:
-    """The number of a position, padded or as the server writes it (`0/16B3748`)."""
-    high, _, low = text.partition("/")
+    """The number of a position, padded or as the server writes it (`0/16B3748`). Of
+    one within a transaction: where the transaction's commit begins."""
+    high, _, low = text.partition("#")[0].partition("/")
     return (int(high, 16) << 32) | int(low, 16)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import psycopg
@@ -17,6 +17,7 @@ from syncengine.connectors.base import (
     Outcome,
     OutcomeKind,
     ReadRequest,
+    Unit,
     WriteRefused,
 )
 from syncengine.connectors.postgres.arrays import array_literal
@@ -217,6 +218,22 @@ class PostgresWriter:
             self._position = position
         return ApplyResult(committed, outcomes)
 
+    @contextmanager
+    def unit(self, position: str, legs: Collection[CompiledLeg]) -> Iterator[Unit]:
+        """One transaction for several portions; the position moves at its end."""
+        for leg in legs:
+            self._know(leg)
+        if self._connection is None or self._connection.closed:
+            self.position()
+        with self._transaction(durable=False) as pipeline:
+            yield _Unit(self._loosely, pipeline, self._statements, self._companies)
+            values = [position, self._row, self._position or ""]
+            if not pipeline.send(_MOVE, values).fetchall():
+                raise TakenOverError(
+                    "Another worker runs this stream now; this one stops."
+                )
+        self._position = position
+
     def flush(self) -> None:
         """Make everything applied so far durable: this commit waits for the disk, and
         the log before it goes with it."""
@@ -226,16 +243,21 @@ class PostgresWriter:
             self._abandon()
             raise self._engine_error(error) from error
 
+    def _loosely(self, operations: Sequence[Operation]) -> list[Group]:
+        return self._prepare(operations, strict=False)
+
     def _prepare(
         self, operations: Sequence[Operation], *, strict: bool = True
     ) -> list[Group]:
         """Group the operations and have the statements of their legs ready."""
         for operation in operations:
-            leg = operation.leg
-            if id(leg) not in self._legs:
-                self._statements[id(leg)] = self._compose(leg)
-                self._legs[id(leg)] = leg
+            self._know(operation.leg)
         return group_operations(operations, strict=strict)
+
+    def _know(self, leg: CompiledLeg) -> None:
+        if id(leg) not in self._legs:
+            self._statements[id(leg)] = self._compose(leg)
+            self._legs[id(leg)] = leg
 
     def _compose(self, leg: CompiledLeg) -> LegStatements:
         wanted = {
@@ -336,9 +358,7 @@ class PostgresWriter:
 
         try:
             connection = self._open()
-            if id(leg) not in self._legs:
-                self._statements[id(leg)] = self._compose(leg)
-                self._legs[id(leg)] = leg
+            self._know(leg)
             return bulk_load(
                 connection,
                 self._statements[id(leg)],
@@ -355,6 +375,27 @@ class PostgresWriter:
             raise meaning from error
         finally:
             self._abandon()
+
+
+class _Unit:
+    """Promises of `syncengine.connectors.base.Unit` in an open transaction."""
+
+    def __init__(
+        self,
+        prepare: Callable[[Sequence[Operation]], list[Group]],
+        pipeline: Pipeline,
+        statements: dict[int, LegStatements],
+        companies: CompanyCache,
+    ) -> None:
+        self._prepare = prepare
+        self._writer = GroupWriter(pipeline, statements, companies)
+
+    def apply(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """Write one more portion, parents first, deletes last."""
+        outcomes: list[Outcome] = []
+        for group in self._prepare(operations):
+            outcomes += self._writer.apply(group)
+        return outcomes
 
 
 class _Undo(Exception):
