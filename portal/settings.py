@@ -240,4 +240,9 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2.0,
         "options": {"expires": 4.0},
     },
+    "evaluate-alert-rules": {
+        "task": "portal.alerts.tasks.evaluate_rules",
+        "schedule": 5.0,
+        "options": {"expires": 10.0},
+    },
 }

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from portal.activity import services as activity
 from portal.administration import ReadOnlyAdmin
+from portal.alerts import rules
 from portal.alerts.models import Alert, AlertRule
 
 
@@ -49,21 +50,18 @@ class AlertRuleAdmin(ModelAdmin):
         change: bool,
     ) -> None:
         super().save_model(request, obj, form, change)
-        activity.record(
-            "alert_rule.changed" if change else "alert_rule.added",
-            f"Alert rule {obj.name} was {'changed' if change else 'added'}.",
-            user=_user(request),
-            connection_set=obj.connection_set,
-            table_map=obj.table_map,
-        )
+        rules.note_rule(obj, "changed" if change else "added", user=_user(request))
 
     def delete_model(self, request: HttpRequest, obj: AlertRule) -> None:
+        rules.note_rule(obj, "deleted", user=_user(request))
         super().delete_model(request, obj)
-        activity.record(
-            "alert_rule.deleted",
-            f"Alert rule {obj.name} was deleted.",
-            user=_user(request),
-        )
+
+    def delete_queryset(
+        self, request: HttpRequest, queryset: QuerySet[AlertRule]
+    ) -> None:
+        for rule in queryset:
+            rules.note_rule(rule, "deleted", user=_user(request))
+        super().delete_queryset(request, queryset)
 
 
 def _user(request: HttpRequest) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from portal.activity import services as activity
@@ -125,6 +126,16 @@ def clear_alert(
         alerts = alerts.filter(subject=subject_of(set_id, map_id, about))
     else:
         alerts = alerts.filter(connection_set=connection_set, table_map=table_map)
+    return _clear(alerts)
+
+
+@transaction.atomic
+def clear_alerts(ids: Iterable[int]) -> int:
+    """Close these alerts because their cause is over; gives their number."""
+    return _clear(Alert.objects.filter(pk__in=list(ids), closed_at=None))
+
+
+def _clear(alerts: QuerySet[Alert]) -> int:
     closed = list(
         alerts.select_for_update(of=("self",)).select_related(
             "connection_set", "table_map"
@@ -141,7 +152,7 @@ def clear_alert(
             f"Over: {alert.message}",
             connection_set=alert.connection_set,
             table_map=alert.table_map,
-            details={"kind": kind, "alert": alert.pk},
+            details={"kind": alert.kind, "alert": alert.pk},
         )
     return len(closed)
 

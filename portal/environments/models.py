@@ -85,6 +85,24 @@ class Environment(models.Model):
         return Side(self.role)
 
 
+class QueuePolicy(models.TextChoices):
+    """What happens when the queue of a map passes its limits."""
+
+    WARN = "warn", "Warn only"
+    STOP = "stop", "Save the queue as a file and stop the map"
+
+
+class AfterGap(models.TextChoices):
+    """What happens after changes of a source were lost to a stream."""
+
+    COMPARE = "compare", "Compare the maps"
+    REPAIR = "repair", "Compare, and repair from the source that lost them"
+    LEAVE = "leave", "Leave it to an administrator"
+
+
+GIB = 1024**3
+
+
 class ConnectionSet(models.Model):
     """The link: exactly one FinOps and one Dataverse environment.
 
@@ -106,6 +124,58 @@ class ConnectionSet(models.Model):
         null=True,
         editable=False,
         help_text="Set while the link is being undone: its streams end, no map starts.",
+    )
+    paused_at = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="Set while the whole set is paused for maintenance.",
+    )
+    queue_warn_minutes = models.PositiveIntegerField(
+        "queue limit, minutes",
+        default=1440,
+        db_default=1440,
+        help_text="Warn when a map's oldest queued change is older.",
+    )
+    queue_warn_bytes = models.BigIntegerField(
+        "queue limit, bytes",
+        default=GIB,
+        db_default=GIB,
+        help_text="Warn when a map's queued changes are larger.",
+    )
+    queue_policy = models.CharField(
+        "beyond the queue limits",
+        max_length=10,
+        choices=QueuePolicy.choices,
+        default=QueuePolicy.WARN,
+        db_default=QueuePolicy.WARN,
+    )
+    spool_after_seconds = models.PositiveIntegerField(
+        "spool after, seconds",
+        default=600,
+        db_default=600,
+        help_text="When the other side has not answered for so long, changes go into "
+        "the portal's queue, so that their source need not keep its log.",
+    )
+    spool_bytes = models.BigIntegerField(
+        "spool beyond, bytes",
+        default=GIB,
+        db_default=GIB,
+        help_text="Spool earlier, when the other side does not answer and the source "
+        "keeps more log.",
+    )
+    log_limit_bytes = models.BigIntegerField(
+        "log limit, bytes",
+        default=10 * GIB,
+        db_default=10 * GIB,
+        help_text="Beyond this the source is released: it may forget the log, and the "
+        "maps must be compared.",
+    )
+    after_gap = models.CharField(
+        "after a gap",
+        max_length=10,
+        choices=AfterGap.choices,
+        default=AfterGap.COMPARE,
+        db_default=AfterGap.COMPARE,
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -168,6 +238,7 @@ class StreamState(models.TextChoices):
     STARTING = "starting", "Starting"
     RUNNING = "running", "Running"
     RETRYING = "retrying", "Retrying"
+    SPOOLING = "spooling", "Spooling"
     DOWN = "down", "Down"
 
 
@@ -185,6 +256,11 @@ class Stream(models.Model):
     position = models.CharField(max_length=64, blank=True)
     lag_seconds = models.FloatField(null=True, blank=True)
     lag_bytes = models.BigIntegerField(null=True, blank=True)
+    retained_bytes = models.BigIntegerField(null=True, blank=True)
+    confirmed_position = models.CharField(
+        max_length=64, blank=True, default="", db_default="", db_collation="C"
+    )
+    running_at = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     acknowledged_revision = models.BigIntegerField(default=0)
     acknowledged_position = models.CharField(max_length=64, blank=True)

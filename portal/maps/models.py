@@ -117,6 +117,9 @@ class TableMap(models.Model):
     rows_synced = models.BigIntegerField(default=0)
     last_change_at = models.DateTimeField(null=True, blank=True)
     run_order = models.IntegerField(default=0)
+    reconcile_needed_at = models.DateTimeField(null=True, blank=True)
+    reconcile_reason = models.TextField(blank=True, default="", db_default="")
+    paused_with_set = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         ordering = ["connection_set", "run_order", "name"]
@@ -413,6 +416,17 @@ class Leg(models.Model):
     queued_through = models.CharField(max_length=64, blank=True, db_collation="C")
     drain_after = models.CharField(max_length=64, blank=True, db_collation="C")
     fold = models.BooleanField(default=False)
+    spooled = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Its queue may hold changes that the target has already.",
+    )
+    set_aside = models.BooleanField(
+        default=False, db_default=False, help_text="Changes of it are set aside."
+    )
+    replay = models.BooleanField(
+        default=False, db_default=False, help_text="Those are to be carried over now."
+    )
 
     class Meta:
         ordering = ["table_map", "direction"]

@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from portal.errors.models import Conflict, SyncError
 from portal.maps.models import MapVersion, TableMap
 from portal.runs.models import Chunk, InitialSyncRun, LegRun
-from portal.sync.models import QueuedChange
+from portal.sync.models import (
+    QueuedChange,
+    SavedQueue,
+    SavedQueuePart,
+    SetAsideChange,
+)
 
 
 def remove_maps(ids: Sequence[int]) -> None:
@@ -18,6 +23,9 @@ def remove_maps(ids: Sequence[int]) -> None:
     """
     for rows in (
         QueuedChange.objects.filter(table_map__in=ids),
+        SetAsideChange.objects.filter(table_map__in=ids),
+        SavedQueuePart.objects.filter(saved_queue__table_map__in=ids),
+        SavedQueue.objects.filter(table_map__in=ids),
         SyncError.objects.filter(table_map__in=ids),
         Conflict.objects.filter(table_map__in=ids),
         Chunk.objects.filter(leg_run__run__table_map__in=ids),

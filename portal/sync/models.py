@@ -7,11 +7,11 @@ from django.db import models
 from portal.maps.models import DirectionChoices, TableMap
 
 
-class QueuedChange(models.Model):
+class KeptChange(models.Model):
     """One source change in commit order (position, ordinal)."""
 
     table_map = models.ForeignKey(
-        TableMap, on_delete=models.CASCADE, related_name="queued_changes"
+        TableMap, on_delete=models.CASCADE, related_name="%(class)ss"
     )
     direction = models.CharField(max_length=20, choices=DirectionChoices.choices)
     position = models.CharField(max_length=64, db_collation="C")
@@ -28,19 +28,7 @@ class QueuedChange(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        ordering = ["table_map", "direction", "position", "ordinal"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["table_map", "direction", "position", "ordinal"],
-                name="queued_change_once",
-            )
-        ]
-        indexes = [
-            models.Index(
-                fields=["table_map", "direction", "key_text"],
-                name="queued_fold_by_key",
-            )
-        ]
+        abstract = True
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key_text}"
@@ -58,3 +46,112 @@ class QueuedChange(models.Model):
             for column, old, new in zip(self.columns, self.old, self.new, strict=True)
             if old != new
         ]
+
+
+class QueuedChange(KeptChange):
+    """A change that waits to be carried over, in order."""
+
+    class Meta:
+        ordering = ["table_map", "direction", "position", "ordinal"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["table_map", "direction", "position", "ordinal"],
+                name="queued_change_once",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["table_map", "direction", "key_text"],
+                name="queued_fold_by_key",
+            )
+        ]
+
+
+class SetAsideChange(KeptChange):
+    """A change of a queue that was skipped: carried over later, record by record, or
+    saved as a file."""
+
+    class Meta:
+        ordering = ["table_map", "direction", "position", "ordinal"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["table_map", "direction", "position", "ordinal"],
+                name="set_aside_change_once",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["table_map", "direction", "key_text"],
+                name="set_aside_by_key",
+            )
+        ]
+
+
+class SavedQueue(models.Model):
+    """Changes that were taken out of a queue for good, kept as a file."""
+
+    table_map = models.ForeignKey(
+        TableMap, on_delete=models.CASCADE, related_name="saved_queues"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(
+        "accounts.User",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    changes = models.BigIntegerField(default=0)
+    bytes = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.table_map} {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class SavedQueuePart(models.Model):
+    """A piece of such a file: lines of JSON, compressed."""
+
+    saved_queue = models.ForeignKey(
+        SavedQueue, on_delete=models.CASCADE, related_name="parts"
+    )
+    number = models.PositiveIntegerField()
+    content = models.BinaryField()
+
+    class Meta:
+        ordering = ["saved_queue", "number"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["saved_queue", "number"], name="saved_queue_part_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.saved_queue} {self.number}"
+
+
+class RememberedTable(models.Model):
+    """A table of an environment as last seen, for while it cannot be asked."""
+
+    connection_set = models.ForeignKey(
+        "environments.ConnectionSet",
+        on_delete=models.CASCADE,
+        related_name="remembered_tables",
+    )
+    side = models.CharField(max_length=10)
+    name = models.CharField(max_length=63)
+    document = models.JSONField()
+
+    class Meta:
+        ordering = ["connection_set", "side", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection_set", "side", "name"],
+                name="remembered_table_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
