@@ -28,6 +28,7 @@ from syncengine.mapping.compiled import (
     shown_parts,
 )
 from syncengine.mapping.computed import rule_paths
+from syncengine.mapping.digests import RowDigest
 from syncengine.mapping.filters import Expression, bind_types, parse_filter
 from syncengine.mapping.guards import Guard
 from syncengine.mapping.model import Side
@@ -179,6 +180,8 @@ class Counterparts:
         self._left_source_key = pick(
             [self.left_columns.index(path) for path in lead.source_key]
         )
+        self._shown_slots = tuple(shown)
+        self._back_slots = tuple(back_only)
         self._compared = [self._column(i) for i in shown] + [
             _Compared(slot.path, slot.type, slot.guard, backwards=True)
             for slot in back_slots
@@ -275,6 +278,48 @@ class Counterparts:
         if self.back is not None:
             return self.back.source_company
         return self.lead.target_company
+
+    def digests(self, buckets: int) -> tuple[RowDigest, RowDigest] | None:
+        """How the left and the right system hash the rows of their requests so that
+        rows in step have equal hashes; None where a rule of the map has no such form.
+        """
+        lead, back = self.lead, self.back
+        keys = [lead.digests[i] for i in lead.key]
+        ahead = [lead.digests[i] for i in self._shown_slots]
+        behind = [back.digests[j] for j in self._back_slots] if back else []
+        pairs = [pair for pair in (*keys, *ahead, *behind) if pair is not None]
+        if len(pairs) < len(keys) + len(ahead) + len(behind):
+            return None
+        key, there = pairs[: len(keys)], pairs[len(keys) : len(keys) + len(ahead)]
+        returning = pairs[len(keys) + len(ahead) :]
+        return (
+            RowDigest(
+                tuple(pair.source for pair in key),
+                (*(p.source for p in there), *(p.target for p in returning)),
+                buckets,
+            ),
+            RowDigest(
+                tuple(pair.target for pair in key),
+                (*(p.target for p in there), *(p.source for p in returning)),
+                buckets,
+            ),
+        )
+
+    def left_key_of_right(self, row: Row) -> Row | None:
+        """The integration key, as the left side writes it, of the left row that a
+        right row (laid out as `detail_columns`) belongs to; None where unknown."""
+        back, bound = self.back, self._back_bound
+        if back is None or bound is None:
+            return None
+        try:
+            key = bound.key(row, self._back_resolved)
+        except RecordError:
+            return None
+        paths = [back.slots[i].path for i in back.key]
+        named = dict(zip(paths, key, strict=True))
+        if any(path not in named for path in self.lead.source_key):
+            return None
+        return tuple([named[path] for path in self.lead.source_key])
 
     # Comparing
 

@@ -1,31 +1,38 @@
 """Compare both sides of a map, and repair what differs (architecture section 9).
 
 Any size in flat memory and without any order of rows: a first pass over both sides
-adds up a hash of each row in a bucket chosen by its key. Buckets whose sums agree hold
-equal rows. For the others a second pass reads the keys alone, and the rows themselves
-are then fetched by key from both sides at nearly the same moment, so that changes on
-their way while comparing are hardly ever taken for differences.
+adds up a hash of each row in a bucket chosen by its key (`reconcile_passes`). Buckets
+whose sums agree hold equal rows. For the others a second pass reads the keys alone, and
+the rows themselves are then fetched by key from both sides. Where the map is running,
+what differs is looked at once more after everything that was on its way has arrived.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from syncengine.connectors.base import Connector, ReadRequest
-from syncengine.counterparts import ColumnDifference, Counterparts, pick
+from syncengine.connectors.base import Connector
+from syncengine.counterparts import ColumnDifference, Counterparts
 from syncengine.errors import RecordError
 from syncengine.mapping.compiled import CompiledLeg, Row
 from syncengine.mapping.model import Side
+from syncengine.reconcile_passes import (
+    PART_ROWS,
+    Counter,
+    DigestPass,
+    FirstPass,
+    RowPass,
+)
 
 BUCKETS = 1 << 18
 GROUP_ROWS = 200_000
 """How many keys of doubtful buckets are held in memory at once."""
 FETCH_ROWS = 2_000
-HASH_MASK = (1 << 64) - 1
+LOOKED_AT_AGAIN = 20_000
+"""How many differences are held before they are looked at again together."""
 
 
 class DifferenceKind(StrEnum):
@@ -39,8 +46,9 @@ class DifferenceKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One record that is not in step. `key` is the integration key in the form of the
-    side the leading leg writes; `columns` name what differs, or `reason` says why the
-    record could not be compared. `left` and `right` are the rows as read."""
+    side the leading leg writes, `source_key` in that of the side it reads, where that
+    is known; `columns` name what differs, or `reason` says why the record could not be
+    compared. `left` and `right` are the rows as read."""
 
     kind: DifferenceKind
     key: Row
@@ -48,16 +56,20 @@ class Difference:
     reason: str = ""
     left: Row | None = field(default=None, repr=False)
     right: Row | None = field(default=None, repr=False)
+    source_key: Row | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
 class CompareResult:
-    """Counts of records in scope; compared is the sum of the four others."""
+    """Counts of records in scope; compared is the sum of the first four. `unclaimed`
+    are rows that a one-way map finds on the side it writes only: another map's, or
+    somebody's own."""
 
     equal: int = 0
     missing_in_finops: int = 0
     missing_in_dataverse: int = 0
     different: int = 0
+    unclaimed: int = 0
     examples: list[Difference] = field(default_factory=list)
 
     @property
@@ -76,11 +88,6 @@ class CompareResult:
         return self.compared == self.equal
 
 
-def _narrowed(request: ReadRequest) -> ReadRequest:
-    """The same rows, key columns only."""
-    return replace(request, columns=request.key)
-
-
 def compare(
     finops: Connector,
     dataverse: Connector,
@@ -90,15 +97,28 @@ def compare(
     on_progress: Callable[[int], None] | None = None,
     max_examples: int = 20,
     on_difference: Callable[[Difference], None] | None = None,
+    catch_up: Callable[[], None] | None = None,
+    part_rows: int = PART_ROWS,
 ) -> CompareResult:
     """Compare all records in scope under the map's transforms.
 
     Not counted are rows of companies that are not linked, and records that one of the
-    sides keeps out by its filter. `on_progress` is told the number of rows read so
-    far, `on_difference` every difference as it is found.
+    sides keeps out by its filter. A map that flows one way is judged in that direction
+    only: what the written side has besides is `unclaimed`. `on_progress` is told the
+    number of rows read so far and may end the comparison by raising; `on_difference`
+    is told every difference as it is found. `catch_up` returns when every change made
+    before has been carried over: with it, differences are looked at twice. `part_rows`
+    is how much a system is asked to do at once.
     """
     sides = Counterparts(finops, dataverse, to_dataverse, to_finops)
-    return Comparison(sides, max_examples, on_difference, on_progress).run()
+    return Comparison(
+        sides,
+        max_examples,
+        on_difference,
+        on_progress,
+        catch_up=catch_up,
+        part_rows=part_rows,
+    ).run()
 
 
 class Comparison:
@@ -112,106 +132,83 @@ class Comparison:
         on_progress: Callable[[int], None] | None = None,
         buckets: int = BUCKETS,
         group_rows: int = GROUP_ROWS,
+        catch_up: Callable[[], None] | None = None,
+        part_rows: int = PART_ROWS,
+        digests: bool = True,
     ) -> None:
         self._sides = sides
         self._max_examples = max_examples
         self._on_difference = on_difference
-        self._on_progress = on_progress
-        self._mask = buckets - 1
+        self._counter = Counter(on_progress)
+        self._buckets = buckets
         self._group_rows = group_rows
-        self._rows_read = 0
+        self._catch_up = catch_up
+        self._part_rows = part_rows
+        self._digests = digests
+        self._candidates: list[Difference] = []
         self._result = CompareResult()
 
     def run(self) -> CompareResult:
         """Compare; call once."""
-        sides = self._sides
-        if sides.lead.source_company is not None and not sides.lead.companies:
+        if self._nothing_in_scope():
             return self._result
         with ExitStack() as stack:
-            self._left, self._left_rows = (
-                stack.enter_context(sides.left.reader()) for _ in range(2)
-            )
-            self._right, self._right_rows = (
-                stack.enter_context(sides.right.reader()) for _ in range(2)
-            )
-            for group in self._doubtful():
-                self._settle_group(group)
+            first = self._open(stack)
+            for equal, group in first.add_up().doubtful(self._group_rows):
+                self._result.equal += equal
+                if group:
+                    self._settle_group(first, group)
+            self._look_again()
         return self._result
 
-    # First pass: which buckets are not equal
+    def run_only(self, keys: Mapping[Row, Row | None]) -> CompareResult:
+        """Compare these records alone: common key -> key on the left, where known.
+        Call once, instead of `run`."""
+        if self._nothing_in_scope():
+            return self._result
+        with ExitStack() as stack:
+            self._open(stack)
+            if self._catch_up is not None:
+                self._catch_up()
+                self._catch_up = None
+            wanted = list(keys.items())
+            for start in range(0, len(wanted), FETCH_ROWS):
+                self._settle(dict(wanted[start : start + FETCH_ROWS]), whole=True)
+        return self._result
 
-    def _doubtful(self) -> Iterator[set[int]]:
-        """Count rows of equal buckets; give the others in groups that fit memory."""
-        size = self._mask + 1
-        sums = array("Q", bytes(8 * size))
-        lefts = array("L", bytes(array("L").itemsize * size))
-        rights = array("L", bytes(array("L").itemsize * size))
-        self._add_left(sums, lefts)
-        self._subtract_right(sums, rights)
-        group: set[int] = set()
-        rows = 0
-        for bucket in range(size):
-            if sums[bucket] == 0 and lefts[bucket] == rights[bucket]:
-                self._result.equal += lefts[bucket]
-                continue
-            group.add(bucket)
-            rows += lefts[bucket] + rights[bucket]
-            if rows >= self._group_rows:
-                yield group
-                group, rows = set(), 0
-        if group:
-            yield group
+    def _nothing_in_scope(self) -> bool:
+        lead = self._sides.lead
+        return lead.source_company is not None and not lead.companies
 
-    def _add_left(self, sums: array[int], counts: array[int]) -> None:
-        mask, wrap = self._mask, HASH_MASK
-        image_of = self._sides.left_image()
-        for rows in self._left.read(self._sides.left_request()):
-            for row in rows:
-                try:
-                    key, image = image_of(row)
-                except RecordError as error:
-                    self._add_unmapped(row, error, sums, counts)
-                    continue
-                bucket = hash(key) & mask
-                sums[bucket] = (sums[bucket] + hash(image)) & wrap
-                counts[bucket] += 1
-            self._progress(len(rows))
-
-    def _add_unmapped(
-        self, row: Row, error: RecordError, sums: array[int], counts: array[int]
-    ) -> None:
-        """Make the bucket doubtful; a row without even a key is judged at once."""
+    def _open(self, stack: ExitStack) -> FirstPass:
         sides = self._sides
-        try:
-            key = sides.left_key(row)
-        except RecordError:
-            self._differs(sides.left_source_key(row), error.message, left=row)
-            return
-        bucket = hash(key) & self._mask
-        sums[bucket] = (sums[bucket] + hash((key, error.code))) & HASH_MASK
-        counts[bucket] += 1
-
-    def _subtract_right(self, sums: array[int], counts: array[int]) -> None:
-        mask, wrap = self._mask, HASH_MASK
-        image_of = self._sides.right_image()
-        for rows in self._right.read(self._sides.right_request()):
-            for row in rows:
-                try:
-                    key, image = image_of(row)
-                except RecordError as error:
-                    key = self._sides.right_key(row)
-                    image = (*key, error.code)
-                bucket = hash(key) & mask
-                sums[bucket] = (sums[bucket] - hash(image)) & wrap
-                counts[bucket] += 1
-            self._progress(len(rows))
+        left, self._left_rows = (
+            stack.enter_context(sides.left.reader()) for _ in range(2)
+        )
+        right, self._right_rows = (
+            stack.enter_context(sides.right.reader()) for _ in range(2)
+        )
+        readers = (left, right)
+        digests = sides.digests(self._buckets) if self._digests else None
+        if digests is not None and left.can_digest and right.can_digest:
+            return DigestPass(
+                sides,
+                readers,
+                digests,
+                self._counter,
+                self._part_rows,
+                self._without_left_key,
+            )
+        return RowPass(
+            sides, readers, self._buckets, self._counter, self._without_left_key
+        )
 
     # Second pass: what differs in these buckets
 
-    def _settle_group(self, group: set[int]) -> None:
+    def _settle_group(self, first: FirstPass, group: set[int]) -> None:
         known: set[Row] = set()
-        pending: dict[Row, Row] = {}
-        for key, source_key in self._left_keys(group):
+        pending: dict[Row, Row | None] = {}
+        for key, source_key in first.left_keys(group):
             known.add(key)
             pending[key] = source_key
             if len(pending) >= FETCH_ROWS:
@@ -219,48 +216,40 @@ class Comparison:
                 pending = {}
         if pending:
             self._settle(pending)
-        for right_only in self._right_keys(group, known):
-            self._settle_right_only(right_only)
+        self._settle_right(first, group, known)
 
-    def _left_keys(self, group: set[int]) -> Iterator[tuple[Row, Row]]:
-        """Keys of the group on the left, those outside its filter as well."""
-        sides, mask = self._sides, self._mask
-        request = _narrowed(sides.left_request(everything=True))
-        width = len(request.columns)
-        place = {path: i for i, path in enumerate(request.columns)}
-        spread = pick([place.get(path, width) for path in sides.left_columns])
-        for rows in self._left.read(request):
-            for row in rows:
-                try:
-                    key = sides.left_key(spread((*row, None)))
-                except RecordError:
-                    continue
-                if hash(key) & mask in group:
-                    yield key, row
-
-    def _right_keys(self, group: set[int], known: set[Row]) -> Iterator[list[Row]]:
-        """Lists of keys (in the right side's own spelling) the left does not have."""
-        sides, mask = self._sides, self._mask
+    def _settle_right(
+        self, first: FirstPass, group: set[int], known: Collection[Row]
+    ) -> None:
+        """Right rows whose keys the left does not have."""
+        sides = self._sides
         found: list[Row] = []
-        for rows in self._right.read(_narrowed(sides.right_request())):
+        for rows in first.right_keys(group):
             for row in rows:
-                key = sides.spelled(row)
-                if hash(key) & mask not in group or key in known:
+                if sides.spelled(row) in known:
                     continue
-                if None in row:
+                if self._one_way:
+                    self._result.unclaimed += 1
+                elif None in row:
                     self._without_key(row)
                 else:
                     found.append(row)
             if len(found) >= FETCH_ROWS:
-                yield found
+                self._settle_right_only(found)
                 found = []
         if found:
-            yield found
+            self._settle_right_only(found)
 
-    def _settle(self, keys: dict[Row, Row]) -> None:
-        """Fetch these records from both sides and judge each."""
+    @property
+    def _one_way(self) -> bool:
+        return self._sides.back is None
+
+    def _settle(self, keys: Mapping[Row, Row | None], *, whole: bool = False) -> None:
+        """Fetch these records from both sides and judge each; with `whole`, those
+        that only the right side has as well."""
         sides = self._sides
-        lefts = self._left_rows.fetch(sides.left_request(), list(keys.values()))
+        source_keys = [key for key in keys.values() if key is not None]
+        lefts = self._left_rows.fetch(sides.left_request(), source_keys)
         rights = self._fetch_right(list(keys))
         absent: list[tuple[Row, Row]] = []
         seen: set[Row] = set()
@@ -281,6 +270,29 @@ class Comparison:
                 absent.append((key, row))
             seen.add(key)
         self._settle_absent(absent)
+        if whole:
+            self._settle_unseen(keys, rights, seen)
+
+    def _settle_unseen(
+        self,
+        keys: Mapping[Row, Row | None],
+        rights: Mapping[Row, Sequence[Row]],
+        seen: Collection[Row],
+    ) -> None:
+        """Right rows without a left one, unless its filter keeps that out."""
+        alone = [key for key in rights if key not in seen]
+        sides = self._sides
+        hidden: set[Row] = set()
+        source_keys = [key for one in alone if (key := keys.get(one)) is not None]
+        if source_keys and sides.left_request().predicate is not None:
+            request = sides.left_request(everything=True)
+            hidden = {
+                sides.left_key(row)
+                for row in self._left_rows.fetch(request, source_keys)
+            }
+        for key in alone:
+            if key not in hidden:
+                self._only_right(key, rights[key][0])
 
     def _fetch_right(
         self, keys: Sequence[Row], *, everything: bool = False
@@ -299,9 +311,14 @@ class Comparison:
             self._differs(key, error.message, left=left, right=right)
             return
         if columns:
-            self._report(
+            self._found(
                 Difference(
-                    DifferenceKind.DIFFERENT, key, columns, left=left, right=right
+                    DifferenceKind.DIFFERENT,
+                    key,
+                    columns,
+                    left=left,
+                    right=right,
+                    source_key=self._sides.left_source_key(left),
                 )
             )
         else:
@@ -311,11 +328,12 @@ class Comparison:
         """Left rows without a right one, unless its filter keeps that out."""
         if not absent:
             return
+        sides = self._sides
         hidden: Collection[Row] = ()
-        if self._sides.right_request().predicate is not None:
+        if sides.right_request().predicate is not None:
             keys = [key for key, _ in absent]
             hidden = self._fetch_right(keys, everything=True)
-        image_of = self._sides.left_image()
+        image_of = sides.left_image()
         for key, row in absent:
             if key in hidden:
                 continue
@@ -324,15 +342,57 @@ class Comparison:
             except RecordError as error:
                 self._differs(key, error.message, left=row)
                 continue
-            self._report(Difference(self._missing_right, key, left=row))
+            source_key = sides.left_source_key(row)
+            self._found(
+                Difference(self._missing_right, key, left=row, source_key=source_key)
+            )
 
     def _settle_right_only(self, keys: Sequence[Row]) -> None:
         for key, rows in self._fetch_right(keys).items():
-            self._report(Difference(self._missing_left, key, right=rows[0]))
+            self._only_right(key, rows[0])
+
+    def _only_right(self, key: Row, row: Row) -> None:
+        if self._one_way:
+            self._result.unclaimed += 1
+            return
+        source_key = self._sides.left_key_of_right(row)
+        self._found(
+            Difference(self._missing_left, key, right=row, source_key=source_key)
+        )
 
     def _without_key(self, key: Row) -> None:
         reason = f"The row of {self._sides.lead.target.name} has no integration key."
         self._report(Difference(self._missing_left, key, reason=reason))
+
+    def _without_left_key(self, row: Row, error: RecordError) -> None:
+        key = self._sides.left_source_key(row)
+        self._report(
+            Difference(DifferenceKind.DIFFERENT, key, reason=error.message, left=row)
+        )
+
+    # Looking again
+
+    def _found(self, difference: Difference) -> None:
+        """A difference, unless it was only on its way."""
+        if self._catch_up is None or difference.source_key is None:
+            self._report(difference)
+            return
+        self._candidates.append(difference)
+        if len(self._candidates) >= LOOKED_AT_AGAIN:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        candidates, self._candidates = self._candidates, []
+        if not candidates or self._catch_up is None:
+            return
+        catch_up, self._catch_up = self._catch_up, None
+        try:
+            catch_up()
+            for start in range(0, len(candidates), FETCH_ROWS):
+                some = candidates[start : start + FETCH_ROWS]
+                self._settle({one.key: one.source_key for one in some}, whole=True)
+        finally:
+            self._catch_up = catch_up
 
     # Counting
 
@@ -356,9 +416,15 @@ class Comparison:
         left: Row | None = None,
         right: Row | None = None,
     ) -> None:
-        self._report(
+        source_key = None if left is None else self._sides.left_source_key(left)
+        self._found(
             Difference(
-                DifferenceKind.DIFFERENT, key, reason=reason, left=left, right=right
+                DifferenceKind.DIFFERENT,
+                key,
+                reason=reason,
+                left=left,
+                right=right,
+                source_key=source_key,
             )
         )
 
@@ -375,8 +441,3 @@ class Comparison:
             result.examples.append(difference)
         if self._on_difference is not None:
             self._on_difference(difference)
-
-    def _progress(self, rows: int) -> None:
-        self._rows_read += rows
-        if self._on_progress is not None:
-            self._on_progress(self._rows_read)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from syncengine.mapping.compiled import CompiledLeg, Lookup, Row
+from syncengine.mapping.digests import RowDigest
 from syncengine.mapping.filters import Expression
 from syncengine.mapping.model import HealthFinding, Side
 from syncengine.mapping.schema import CompanyRule, EnvironmentSchema, TableSchema
@@ -69,6 +70,11 @@ class ChunkRange:
     rows: int
 
 
+BucketSum = tuple[int, int, int]
+"""The rows whose keys fall into one bucket: its number, how many they are, and the sum
+of the hashes of their images, which depends on no order."""
+
+
 class Reader(Protocol):
     """Reads snapshots. One reader is used by one thread at a time."""
 
@@ -87,6 +93,21 @@ class Reader(Protocol):
     def fetch(self, request: ReadRequest, keys: Sequence[Row]) -> list[Row]:
         """Present rows whose `request.key` columns equal one of `keys` (predicate
         and companies of the request apply too)."""
+
+    can_digest: bool
+    """True where the system can add up hashes of its rows itself (`digest`,
+    `read_buckets`)."""
+
+    def digest(
+        self, request: ReadRequest, digest: RowDigest, part_rows: int
+    ) -> Iterator[list[BucketSum]]:
+        """Sums of the rows' hashes, in parts of about `part_rows` rows; two systems
+        give equal sums for equal rows."""
+
+    def read_buckets(
+        self, request: ReadRequest, digest: RowDigest, buckets: Sequence[int]
+    ) -> Iterator[list[Row]]:
+        """Stream the rows that `digest` puts into these buckets."""
 
     def sample(self, request: ReadRequest, rows: int) -> list[Row]:
         """At most so many of the rows, whichever are found first."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from syncengine.mapping.digests import HashedPair
 from syncengine.mapping.filters import Expression
 from syncengine.mapping.guards import Guard, Values
 from syncengine.mapping.model import Direction, TableMap
@@ -212,6 +213,11 @@ class CompiledLeg:
     """Bind to a row layout. Paths missing from the layout are taken through
     `source_lookups` from the plain reference column. Raises EngineError with code
     `schema_changed` naming a source column that the layout lacks. Cached."""
+
+    digests: tuple[HashedPair | None, ...] = field(
+        default=(), repr=False, compare=False
+    )
+    """For each slot how both systems hash its value, or None where one cannot."""
 
     def key_of(self, mapped: Row) -> Row:
         """The integration key of a mapped row."""

@@ -11,6 +11,7 @@ from syncengine.mapping import filters
 from syncengine.mapping.analysis import Analysis, analyse, companies, key_findings
 from syncengine.mapping.compiled import CompiledLeg, Slot
 from syncengine.mapping.computed import Computed
+from syncengine.mapping.digesting import ValueTypes, hashed_pair
 from syncengine.mapping.endpoints import Endpoint, SideSchema
 from syncengine.mapping.lines import Line
 from syncengine.mapping.model import (
@@ -99,10 +100,12 @@ def _assemble(
     columns = analysis.columns
     slots = [_slot(column) for column in columns]
     plans = [_plan(column, columns) for column in columns]
+    types = [_value_types(column) for column in columns]
     key = [columns.index(column) for column in analysis.key]
     if company:
         slots.insert(0, _company_slot(company))
         plans.insert(0, _company_plan(company, codes))
+        types.insert(0, None)
         key = [0, *(index + 1 for index in key)]
     for i in key:
         # Half a key finds no record: it is refused even where the columns take null.
@@ -139,6 +142,12 @@ def _assemble(
         predicate_expression=predicate,
         constants=frozenset(i for i, plan in enumerate(plans) if plan.constant),
         bind=binder,
+        digests=tuple(
+            hashed_pair(plan, slot, type_, key=i in key)
+            for i, (plan, slot, type_) in enumerate(
+                zip(plans, slots, types, strict=True)
+            )
+        ),
     )
     binder.leg = leg
     return leg
@@ -146,6 +155,14 @@ def _assemble(
 
 def _sources(columns: Sequence[TargetColumn]) -> list[Endpoint]:
     return [end for column in columns for line in column.lines for end in line.sources]
+
+
+def _value_types(column: TargetColumn) -> ValueTypes | None:
+    """Between which types a single line carries its value."""
+    line = column.lines[0]
+    if column.composite or line.source is None:
+        return None
+    return ValueTypes(line.source.value_type, line.target.value_type)
 
 
 def _slot(column: TargetColumn) -> Slot:

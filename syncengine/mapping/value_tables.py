@@ -83,6 +83,16 @@ class ValueTable(dict[str, str | None]):
         for key, value in declared.items():
             self._folded.setdefault(_fold(key), value)
 
+    @property
+    def declared(self) -> Mapping[str, str | None]:
+        """The values of the map itself, in its own spelling."""
+        return self._declared
+
+    @property
+    def has_otherwise(self) -> bool:
+        """True when values that are not in the map are carried as well."""
+        return self._otherwise is not None
+
     def __missing__(self, key: str) -> str | None:
         found = self._find(key)
         if len(self) < _REMEMBERED:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import cluster
+from tests.bench.compare_measures import compare_results
 from tests.bench.engine import engine
 from tests.bench.initial_measures import initial_results
 from tests.bench.large_measures import large_results
@@ -25,7 +26,7 @@ from tests.bench.scale_measures import scale_results
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 MEASURES = (
     *("rows", "initial", "ready-made"),
-    *("latency", "throughput", "catch-up", "big-transaction", "scale"),
+    *("latency", "throughput", "catch-up", "big-transaction", "scale", "compare"),
 )
 
 
@@ -50,6 +51,7 @@ def main() -> int:
             "throughput": lambda: throughput_results(engine, on, options.seconds),
             "big-transaction": lambda: large_results(on, options.large_rows),
             "catch-up": lambda: catch_up_results(engine, on, options.backlog),
+            "compare": lambda: compare_results(on, options.rows, options.rounds),
         }
         for name in options.only:
             began = time.monotonic()

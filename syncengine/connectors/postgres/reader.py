@@ -6,7 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from psycopg import sql
 
-from syncengine.connectors.base import ChunkRange, ConnectionSettings, ReadRequest
+from syncengine.connectors.base import (
+    BucketSum,
+    ChunkRange,
+    ConnectionSettings,
+    ReadRequest,
+)
+from syncengine.connectors.postgres import digesting
 from syncengine.connectors.postgres.arrays import array_literal, cast_name
 from syncengine.connectors.postgres.catalog import read_schema
 from syncengine.connectors.postgres.connection import PostgresConnection
@@ -21,6 +27,7 @@ from syncengine.mapping.compiled import (
     Row,
     split_parts,
 )
+from syncengine.mapping.digests import RowDigest
 from syncengine.mapping.schema import TableSchema
 
 _COMMA = sql.SQL(", ")
@@ -36,6 +43,8 @@ class PostgresReader:
     Chunk ranges run along the table's primary key where it has one (its index makes
     each range cheap), else along `ReadRequest.key`; callers only hand them back.
     """
+
+    can_digest = True
 
     def __init__(
         self, connection: PostgresConnection, settings: ConnectionSettings
@@ -113,6 +122,30 @@ class PostgresReader:
             )
             query = selection.query(columns, condition)
             return self._connection.execute(query).fetchall()
+
+    def digest(
+        self, request: ReadRequest, digest: RowDigest, part_rows: int
+    ) -> Iterator[list[BucketSum]]:
+        """Sums of the rows' hashes, added up by the server."""
+        with translated_setup(self._settings.name):
+            yield from digesting.sums(
+                self._connection,
+                self._selection(request),
+                digest,
+                self._settings.schema,
+                part_rows,
+            )
+
+    def read_buckets(
+        self, request: ReadRequest, digest: RowDigest, buckets: Sequence[int]
+    ) -> Iterator[list[Row]]:
+        """Stream the rows of some buckets."""
+        with translated_setup(self._settings.name):
+            selection = self._selection(request)
+            columns = self._columns(selection)
+            yield from digesting.bucket_rows(
+                self._connection, selection, digest, columns, buckets
+            )
 
     def sample(self, request: ReadRequest, rows: int) -> list[Row]:
         """At most so many of the rows, whichever are found first."""
