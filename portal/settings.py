@@ -204,6 +204,12 @@ LOGGING = logging_settings(variables.read("LOG_LEVEL", "INFO").upper(), debug=DE
 
 UNFOLD = appearance.UNFOLD
 
+# Initial syncs
+COPY_WORKERS = variables.read_whole(
+    "COPY_WORKERS", max(2, os.cpu_count() or 2), least=1
+)
+RUN_HISTORY_DAYS = variables.read_whole("RUN_HISTORY_DAYS", 45, least=1)
+
 # Celery (see portal/celery.py)
 CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:1/0"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

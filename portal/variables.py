@@ -46,6 +46,16 @@ def read_flag(name: str) -> bool:
     raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
 
 
+def read_whole(name: str, default: int, *, least: int = 0) -> int:
+    """A whole number, not below `least`."""
+    value = read(name, str(default))
+    if not value.isascii() or not value.isdecimal() or int(value) < least:
+        raise ImproperlyConfigured(
+            f"{name} must be a whole number of at least {least}, not {value!r}."
+        )
+    return int(value)
+
+
 def read_list(name: str, default: str = "") -> list[str]:
     """A comma-separated variable, without empty parts."""
     return [part.strip() for part in read(name, default).split(",") if part.strip()]

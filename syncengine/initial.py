@@ -55,22 +55,27 @@ class Deferred:
 
 @dataclass(slots=True)
 class ChunkResult:
-    """What became of the rows of a chunk; exported is the sum of the four others.
-    Deferred rows are not counted before `complete_rows` has loaded them again."""
+    """What became of the rows of a chunk; exported is the sum of the five others.
+    `skipped` are rows that were there already and were to be left alone. Deferred rows
+    are not counted before `complete_rows` has loaded them again."""
 
     exported: int = 0
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
+    skipped: int = 0
     failed: int = 0
     deferred: Deferred = field(default_factory=Deferred)
 
-    def add(self, loaded: LoadResult, refused: int) -> None:
+    def add(self, loaded: LoadResult, refused: int, *, insert_only: bool) -> None:
         """Count one batch: what the target took and what never reached it."""
         failed = len(loaded.failures) + refused
         self.inserted += loaded.inserted
         self.updated += loaded.updated
-        self.unchanged += loaded.unchanged
+        if insert_only:
+            self.skipped += loaded.unchanged
+        else:
+            self.unchanged += loaded.unchanged
         self.failed += failed
         self.exported += loaded.inserted + loaded.updated + loaded.unchanged + failed
 
@@ -80,6 +85,7 @@ class ChunkResult:
         self.inserted += other.inserted
         self.updated += other.updated
         self.unchanged += other.unchanged
+        self.skipped += other.skipped
         self.failed += other.failed
 
 
@@ -149,12 +155,15 @@ def copy_chunk(
     journal: Journal,
     legal_entity: str | None = None,
     insert_only: bool = False,
+    ignore_failed: bool = False,
     defer: frozenset[int] = frozenset(),
     progress: Callable[[ChunkResult], None] | None = None,
     batch_rows: int = BATCH_ROWS,
 ) -> ChunkResult:
     """Copy the rows of one chunk; what cannot be carried over goes to the journal.
-    `defer` are slots whose references may lead to rows that come later.
+    `defer` are slots whose references may lead to rows that come later. With
+    `insert_only`, rows the target has are left alone; with `ignore_failed`, so are
+    records with an open error, whose error stays.
 
     Records that arrive close their open error. `progress` is told the counts after
     each batch; what it raises ends the copy between two batches. Raises OutageError
@@ -164,10 +173,12 @@ def copy_chunk(
     if not has_rows(leg, legal_entity):
         return result
     request = read_request(leg, legal_entity)
-    copying = _Copying(writer, leg, map_id, journal, insert_only, defer)
+    copying = _Copying(
+        writer, leg, map_id, journal, insert_only, defer, ignore_failed=ignore_failed
+    )
     with source.reader() as reader:
         batches = _batches(reader.read(request, chunk), batch_rows)
-        for batch in _one_ahead(map(copying.mapper.map, batches)):
+        for batch in _one_ahead(map(copying.map, batches)):
             copying.load(batch, result)
             if progress is not None:
                 progress(result)
@@ -226,6 +237,8 @@ class _Copying:
         journal: Journal,
         insert_only: bool,
         defer: frozenset[int],
+        *,
+        ignore_failed: bool = False,
     ) -> None:
         self.mapper = _Mapper(leg, map_id)
         self._writer = writer
@@ -235,6 +248,16 @@ class _Copying:
         self._insert_only = insert_only
         self._defer = defer
         self._open_keys = journal.open_keys(map_id, leg.direction)
+        self._ignored = self._open_keys if ignore_failed else frozenset()
+
+    def map(self, rows: list[Row]) -> _Batch:
+        """Map rows, less those of records that are ignored."""
+        if not self._ignored:
+            return self.mapper.map(rows)
+        wanted = [row for row in rows if self.mapper.key(row) not in self._ignored]
+        batch = self.mapper.map(wanted)
+        batch.ignored = len(rows) - len(wanted)
+        return batch
 
     def load(self, batch: _Batch, result: ChunkResult) -> None:
         """Load one batch and add what became of it to `result`."""
@@ -251,7 +274,9 @@ class _Copying:
                 self._journal.close_failures(
                     self._map_id, self._leg.direction, arrived, "resolved"
                 )
-        result.add(loaded, len(batch.failures))
+        result.add(loaded, len(batch.failures), insert_only=self._insert_only)
+        result.skipped += batch.ignored
+        result.exported += batch.ignored
         result.deferred.begun += begun
         result.deferred.left += left
 
@@ -298,6 +323,7 @@ class _Batch:
     sources: list[Row]
     mapped: list[Row]
     failures: list[RecordFailure]
+    ignored: int = 0
 
 
 class _Mapper:

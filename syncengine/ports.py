@@ -34,7 +34,11 @@ class LegConfiguration:
     `queued_through` are already in the journal. `drain_after`: with mode drain, only
     start once the stream has received everything up to this position (the initial
     copy may have read up to there). `fold` replays the queue as one chain per
-    record (after an initial copy) instead of in commit order (after a pause)."""
+    record (after an initial copy) instead of in commit order (after a pause).
+
+    A map has one leg a direction with `scope` 0, and further ones while companies join
+    it: each carries its own `companies` (FinOps codes) alone, with a queue of its own.
+    None stands for every linked company."""
 
     leg_id: int
     map_id: int
@@ -44,6 +48,8 @@ class LegConfiguration:
     queued_through: str = ""
     drain_after: str = ""
     fold: bool = False
+    scope: int = 0
+    companies: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,7 @@ class QueuedEntry:
     new: Row | None
     old: Row | None
     entry_id: int = 0
+    scope: int = 0
 
 
 @dataclass(frozen=True)

@@ -203,7 +203,8 @@ def set_legal_entities(
     user: User | None = None,
 ) -> bool:
     """Make these the linked companies; True when that changed anything. Refused while
-    a map copies; removing one is refused while any map is not stopped."""
+    a map copies as a whole. Maps that run do not copy the rows of added ones: that is
+    for `portal.runs.joining`."""
     present = set(connection_set.legal_entity_pairs())
     wanted = set(pairs)
     if len({pair.finops for pair in wanted}) != len(wanted) or len(
@@ -215,9 +216,11 @@ def set_legal_entities(
     if wanted == present:
         return False
     removed = present - wanted
-    states = ("initializing",) if not removed else None
     _refuse_while_active(
-        Q(pk=connection_set.pk), f"The companies of {connection_set.name}", states
+        Q(pk=connection_set.pk),
+        f"The companies of {connection_set.name}",
+        ("initializing",),
+        "wait for the initial sync of these maps, or stop them",
     )
     for pair in removed:
         connection_set.legal_entities.filter(
@@ -248,7 +251,10 @@ def set_legal_entities(
 
 
 def _refuse_while_active(
-    sets: Q, subject: str, states: Sequence[str] | None = None
+    sets: Q,
+    subject: str,
+    states: Sequence[str] | None = None,
+    cure: str = "stop these maps first",
 ) -> None:
     maps = [
         table_map
@@ -258,7 +264,7 @@ def _refuse_while_active(
     ]
     if maps:
         raise ActionForbidden(
-            f"{subject} cannot change now: stop these maps first.",
+            f"{subject} cannot change now: {cure}.",
             reasons=[f"{m.name} is {m.get_state_display()}." for m in maps],
         )
 

@@ -26,6 +26,7 @@ from portal.maps.models import TableMap
 from portal.maps.preparation import maps_of
 from portal.maps.versions import create_version
 from portal.refusals import ConfigurationRefused, Refusal
+from portal.runs import joining
 from syncengine.mapping.comparison import compare_maps
 from syncengine.mapping.files import (
     ConnectionSetFile,
@@ -211,7 +212,11 @@ def _connection_set(entry: ConnectionSetFile, plan: _Plan, user: User | None) ->
         for word, pairs in (("linked", wanted - before), ("unlinked", before - wanted))
         for pair in sorted(pairs, key=lambda pair: pair.finops)
     ]
-    environments.set_legal_entities(present, entry.legal_entities, user=user)
+    change = joining.set_companies(present, entry.legal_entities, user=user)
+    details += [
+        f"map {table_map.name} copies the rows of the added companies"
+        for table_map in change.joining
+    ]
     plan.add(Kind.CONNECTION_SET, entry.name, True, details)
 
 

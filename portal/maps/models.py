@@ -404,7 +404,8 @@ class LookupDeclaration(models.Model):
 class Leg(models.Model):
     """One direction of a map as its stream must treat it now
     (`syncengine.ports.LegConfiguration`). Directions the map does not flow in stay
-    off."""
+    off. While companies join a map that runs, further legs carry those `companies`
+    (FinOps codes) alone; their `scope` is the id of the run that copies them."""
 
     table_map = models.ForeignKey(
         TableMap, on_delete=models.CASCADE, related_name="legs"
@@ -427,12 +428,15 @@ class Leg(models.Model):
     replay = models.BooleanField(
         default=False, db_default=False, help_text="Those are to be carried over now."
     )
+    scope = models.BigIntegerField(default=0, db_default=0)
+    companies = models.JSONField(default=list, db_default=[], blank=True)
 
     class Meta:
-        ordering = ["table_map", "direction"]
+        ordering = ["table_map", "direction", "scope"]
         constraints = [
             models.UniqueConstraint(
-                fields=["table_map", "direction"], name="leg_once_per_direction"
+                fields=["table_map", "direction", "scope"],
+                name="leg_once_per_direction_and_scope",
             )
         ]
 

@@ -17,10 +17,17 @@ from portal.errors.models import OPEN_ERROR_STATES
 from portal.maps import health, preparation, removal
 from portal.maps.health import Warned
 from portal.maps.models import Leg, MapState, TableMap
+from portal.maps.run_options import DEFAULT_MASTER, RunOptions
 from portal.maps.states import NEXT, Action, allowed_actions, is_done, refusal
 from portal.maps.versions import create_version, refuse_unstorable
 from portal.refusals import ActionForbidden, NotFound, Refusal
-from portal.runs.models import ACTIVE_RUN_STATES, InitialSyncRun, RunState
+from portal.runs.models import (
+    ACTIVE_RUN_STATES,
+    UNCOPIED_STATES,
+    InitialSyncRun,
+    RunMode,
+    RunState,
+)
 from portal.sync.models import QueuedChange
 from syncengine.mapping.model import Direction, Side
 from syncengine.mapping.model import TableMap as Definition
@@ -30,8 +37,10 @@ if TYPE_CHECKING:
     from portal.accounts.models import User
 
 __all__ = [
+    "DEFAULT_MASTER",
     "Action",
     "ActionResult",
+    "RunOptions",
     "allowed_actions",
     "bump_revision",
     "create_map",
@@ -42,9 +51,6 @@ __all__ = [
     "run",
     "stop",
 ]
-
-DEFAULT_MASTER = Side.DATAVERSE
-"""Who wins where both sides hold a key already (spec sync, "Master")."""
 
 
 @dataclass
@@ -68,13 +74,6 @@ class _Prepared:
     maps: list[TableMap] = field(default_factory=list)
     order: dict[int, int] = field(default_factory=dict)
     warnings: list[Warned] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _RunOptions:
-    skip_initial_sync: bool = False
-    master: Side = DEFAULT_MASTER
-    order: dict[int, int] = field(default_factory=dict)
 
 
 def bump_revision(connection_set_ids: Sequence[int]) -> None:
@@ -144,17 +143,15 @@ def run(
     skip_initial_sync: bool = False,
     master: Side | str | None = None,
     related: bool = False,
+    options: RunOptions | None = None,
 ) -> ActionResult:
     """Run maps, with an initial sync unless it is skipped. `related` adds the maps
-    that theirs depend on. See `perform`."""
-    return perform(
-        Action.RUN,
-        maps,
-        user=user,
-        skip_initial_sync=skip_initial_sync,
-        master=master,
-        related=related,
+    that theirs depend on; `options` say more and go before the others. See
+    `perform`."""
+    options = options or RunOptions(
+        skip_initial_sync, Side(master) if master else DEFAULT_MASTER, related
     )
+    return perform(Action.RUN, maps, user=user, options=options)
 
 
 def pause(maps: Sequence[TableMap | int], *, user: User | None = None) -> ActionResult:
@@ -177,9 +174,7 @@ def perform(
     maps: Sequence[TableMap | int],
     *,
     user: User | None = None,
-    skip_initial_sync: bool = False,
-    master: Side | str | None = None,
-    related: bool = False,
+    options: RunOptions | None = None,
 ) -> ActionResult:
     """Do `action` with all maps or, where one of them forbids it, with none.
 
@@ -191,18 +186,15 @@ def perform(
     action = Action(action)
     ids = list(dict.fromkeys(m.pk if isinstance(m, TableMap) else m for m in maps))
     chosen = _present(ids)
-    options = _RunOptions()
+    options = options or RunOptions()
+    places: dict[int, int] = {}
     versions: dict[int, int | None] = {}
     warnings: list[Warned] = []
     if action is Action.RUN:
         _refuse_forbidden(action, chosen)
-        prepared = _prepare(chosen, related=related)
+        prepared = _prepare(chosen, options)
         chosen, warnings = prepared.maps, prepared.warnings
-        options = _RunOptions(
-            skip_initial_sync,
-            Side(master) if master else DEFAULT_MASTER,
-            prepared.order,
-        )
+        places = options.places(prepared.order)
         versions = {table_map.pk: table_map.version_id for table_map in chosen}
     result = ActionResult(action, activity.new_correlation_id(), warnings=warnings)
     with transaction.atomic():
@@ -221,6 +213,7 @@ def perform(
                     f"{table_map.name} got another version meanwhile: try again.",
                     code="changed_meanwhile",
                 )
+            table_map.run_order = places.get(table_map.pk, table_map.run_order)
             _apply(action, table_map, options, result, user)
             result.changed.append(table_map)
         bump_revision([table_map.connection_set_id for table_map in result.changed])
@@ -265,9 +258,9 @@ def _refuse_forbidden(action: Action, maps: Sequence[TableMap]) -> None:
     )
 
 
-def _prepare(chosen: list[TableMap], *, related: bool) -> _Prepared:
-    """Validate and install for maps that are to start; with `related`, add the maps
-    they depend on that do not run yet."""
+def _prepare(chosen: list[TableMap], options: RunOptions) -> _Prepared:
+    """Validate and install for maps that are to start; add related ones that do not
+    run yet where the options say so."""
     by_set: dict[int, list[TableMap]] = defaultdict(list)
     for table_map in chosen:
         by_set[table_map.connection_set_id].append(table_map)
@@ -282,13 +275,13 @@ def _prepare(chosen: list[TableMap], *, related: bool) -> _Prepared:
         around.refuse_without_version(starting)
         order = {around.rows[name].pk: at for name, at in around.order().items()}
         prepared.order |= order
-        if related:
+        if options.related:
             present = {table_map.pk for table_map in maps}
             needed = around.with_related(table_map.name for table_map in starting)
             added = [
                 around.rows[name]
                 for name in needed
-                if around.rows[name].pk not in present
+                if around.rows[name].pk not in present | options.without
                 and around.rows[name].state == MapState.NOT_RUNNING
             ]
             maps += added
@@ -303,26 +296,19 @@ def _prepare(chosen: list[TableMap], *, related: bool) -> _Prepared:
 def _apply(
     action: Action,
     table_map: TableMap,
-    options: _RunOptions,
+    options: RunOptions,
     result: ActionResult,
     user: User | None,
 ) -> None:
     old, new = table_map.state, NEXT[action]
     details: dict[str, object] = {}
     if action is Action.RUN:
-        if options.skip_initial_sync:
+        if options.copies(table_map.pk):
+            _set_legs(table_map, LegMode.QUEUE)
+            details["master"] = _create_run(table_map, options, result, user).master
+        else:
             new = MapState.RUNNING
             _set_legs(table_map, LegMode.LIVE)
-        else:
-            _set_legs(table_map, LegMode.QUEUE)
-            InitialSyncRun.objects.create(
-                table_map=table_map,
-                master=options.master.value,
-                requested_by=user,
-                correlation_id=result.correlation_id,
-            )
-            details["master"] = options.master.value
-        table_map.run_order = options.order.get(table_map.pk, table_map.run_order)
     elif action is Action.PAUSE:
         _set_legs(table_map, LegMode.QUEUE)
     elif action is Action.RESUME:
@@ -346,6 +332,21 @@ def _apply(
         new_state=new,
         correlation_id=result.correlation_id,
         details=details,
+    )
+
+
+def _create_run(
+    table_map: TableMap, options: RunOptions, result: ActionResult, user: User | None
+) -> InitialSyncRun:
+    return InitialSyncRun.objects.create(
+        table_map=table_map,
+        master=options.master_of(table_map.pk).value,
+        mode=RunMode.NEW_ROWS if options.new_rows_only else RunMode.FULL,
+        error_limit=options.error_limit,
+        error_percent=options.error_percent,
+        position=table_map.run_order,
+        requested_by=user,
+        correlation_id=result.correlation_id,
     )
 
 
@@ -374,11 +375,19 @@ def _set_legs(table_map: TableMap, mode: LegMode) -> None:
         if table_map.state == MapState.NOT_RUNNING:
             values["queued_through"] = ""
         Leg.objects.update_or_create(
-            table_map=table_map, direction=direction.value, defaults=values
+            table_map=table_map, direction=direction.value, scope=0, defaults=values
         )
+    # Legs of companies that joined follow; those still being copied go on queueing.
+    copying = InitialSyncRun.objects.filter(
+        table_map=table_map, state__in=UNCOPIED_STATES
+    )
+    table_map.legs.filter(scope__gt=0).exclude(mode=LegMode.OFF.value).exclude(
+        scope__in=copying.values("pk")
+    ).update(mode=mode.value)
 
 
 def _discard(table_map: TableMap) -> int:
+    table_map.legs.filter(scope__gt=0).delete()
     table_map.legs.update(
         mode=LegMode.OFF.value, queued_through="", drain_after="", fold=False
     )

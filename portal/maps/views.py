@@ -127,15 +127,13 @@ def act(request: HttpRequest) -> HttpResponse:
         messages.warning(request, f"Choose at least one map to {action.value}.")
         return redirect(back)
     master = request.POST.get("master", "")
-    options: dict[str, Any] = {}
-    if action is Action.RUN:
-        options = {
-            "skip_initial_sync": request.POST.get("initial_sync") != "on",
-            "master": Side(master) if master in list(Side) else None,
-            "related": request.POST.get("related") == "on",
-        }
+    options = services.RunOptions(
+        skip_initial_sync=request.POST.get("initial_sync") != "on",
+        master=Side(master) if master in list(Side) else services.DEFAULT_MASTER,
+        related=request.POST.get("related") == "on",
+    )
     try:
-        result = services.perform(action, maps, user=request.user, **options)
+        result = services.perform(action, maps, user=request.user, options=options)
     except Refusal as refused:
         if action is Action.RUN:
             return _run_form(
@@ -143,9 +141,9 @@ def act(request: HttpRequest) -> HttpResponse:
                 maps,
                 refused=refused,
                 chosen={
-                    "skip": options["skip_initial_sync"],
+                    "skip": options.skip_initial_sync,
                     "master": master or services.DEFAULT_MASTER.value,
-                    "related": options["related"],
+                    "related": options.related,
                 },
             )
         messages.error(request, " ".join([refused.message, *refused.reasons]))

@@ -14,8 +14,9 @@ from threading import Event, Thread
 from time import monotonic
 from types import TracebackType
 
+from django.conf import settings
 from django.db import connections, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 
 from portal.maps.models import TableMap
@@ -26,6 +27,7 @@ from portal.runs.models import (
     ChunkState,
     InitialSyncRun,
     LegRun,
+    RunMode,
     RunState,
 )
 from portal.runs.queries import copying_beside
@@ -44,8 +46,6 @@ from syncengine.mapping.compiled import Row
 from syncengine.mapping.model import Direction
 from syncengine.ports import Journal
 
-PARALLEL = 2
-"""How many workers copy one run at a time."""
 WORK_SECONDS = 60
 HEARTBEAT_SECONDS = 3
 CLAIM_SECONDS = 15
@@ -61,36 +61,47 @@ class ClaimLost(Exception):
     """The run was cancelled, or the chunk was given to another worker."""
 
 
-def copy_chunks(run_id: int, *, work_seconds: float = WORK_SECONDS) -> bool:
-    """Copy chunks of a run for about a minute; True when some are left to do now."""
-    if running(run_id) >= PARALLEL:
-        return False
+def copy_chunks(
+    run_id: int | None = None, *, work_seconds: float = WORK_SECONDS
+) -> bool:
+    """Copy chunks (of one run) for about a minute, in the order of the runs; True when
+    some are left to do now. Returns at once when enough workers copy already."""
     deadline = monotonic() + work_seconds
-    chunk = claim(run_id)
-    if chunk is None:
-        return False
+    chunk = claim(run_id) if free_places() > 0 else None
+    while chunk is not None and monotonic() <= deadline:
+        chunk = _copy_run(chunk, run_id, deadline)
+    if chunk is not None:
+        release(chunk, "", delay=False)
+    return free_places() > 0 and _claimable(run_id).exists()
+
+
+def _copy_run(chunk: Chunk, run_id: int | None, deadline: float) -> Chunk | None:
+    """Copy chunks of one run, with connections kept between them; the claimed chunk
+    of another run that comes next."""
+    present = chunk.leg_run.run_id
     with ExitStack() as stack:
         worker = _Worker(stack)
-        while chunk is not None:
-            if not worker.copy(chunk):
-                break
+        while worker.copy(chunk):
             if monotonic() > deadline:
-                break
-            chunk = claim(run_id)
-    return ready(run_id) > 0
+                return None
+            following = claim(present) or (None if run_id else claim(None))
+            if following is None or following.leg_run.run_id != present:
+                return following
+            chunk = following
+    return None if run_id else claim(None)
 
 
-def running(run_id: int) -> int:
-    """How many chunks of the run are being copied."""
+def free_places() -> int:
+    """How many more workers may copy at the same time."""
     fresh = timezone.now() - timedelta(seconds=CLAIM_SECONDS)
-    return Chunk.objects.filter(
-        leg_run__run_id=run_id, state=ChunkState.RUNNING, claimed_at__gt=fresh
-    ).count()
+    busy = Chunk.objects.filter(state=ChunkState.RUNNING, claimed_at__gt=fresh)
+    return int(settings.COPY_WORKERS) - busy.count()
 
 
-def ready(run_id: int) -> int:
-    """How many chunks of the run wait for a worker now."""
-    return _claimable(run_id).count()
+def ready() -> dict[int, int]:
+    """How many chunks wait for a worker now, by run."""
+    counted = _claimable(None).order_by().values_list("leg_run__run")
+    return dict(counted.annotate(number=Count("pk")))
 
 
 def free_stale(now: datetime) -> int:
@@ -118,13 +129,13 @@ def _handed_back(chunks: QuerySet[Chunk], not_before: datetime | None) -> int:
 
 
 @transaction.atomic
-def claim(run_id: int) -> Chunk | None:
-    """Take the next waiting chunk of a run, or None when there is none."""
+def claim(run_id: int | None) -> Chunk | None:
+    """Take the next waiting chunk (of a run), or None when there is none."""
     chunk = (
         _claimable(run_id)
         .select_for_update(of=("self",), skip_locked=True)
         .select_related("leg_run__run")
-        .order_by("leg_run_id", "number")
+        .order_by("leg_run__run__position", "leg_run__run_id", "leg_run_id", "number")
         .first()
     )
     if chunk is None:
@@ -136,8 +147,8 @@ def claim(run_id: int) -> Chunk | None:
     return chunk
 
 
-def _claimable(run_id: int) -> QuerySet[Chunk]:
-    return Chunk.objects.filter(
+def _claimable(run_id: int | None) -> QuerySet[Chunk]:
+    chunks = Chunk.objects.filter(
         Q(not_before=None) | Q(not_before__lte=timezone.now()),
         Q(
             leg_run__run__state=RunState.COPYING,
@@ -145,8 +156,8 @@ def _claimable(run_id: int) -> QuerySet[Chunk]:
             state=ChunkState.WAITING,
         )
         | Q(leg_run__run__state=RunState.LINKING, state=ChunkState.DEFERRED),
-        leg_run__run_id=run_id,
     )
+    return chunks if run_id is None else chunks.filter(leg_run__run_id=run_id)
 
 
 def _held(chunk: Chunk) -> QuerySet[Chunk]:
@@ -191,6 +202,8 @@ class _Heartbeat:
         """Show what is done so far. Raises ClaimLost."""
         values = {name: getattr(result, name) for name in COUNTS}
         if not _held(self._chunk).update(claimed_at=timezone.now(), **values):
+            raise ClaimLost
+        if result.failed and refuse_too_many(self._chunk, result.failed):
             raise ClaimLost
 
     def check(self) -> None:
@@ -241,6 +254,8 @@ class _Worker:
             writer = legs.connectors[direction.target].writer(legs.link)
             self._writers[direction] = self._stack.enter_context(closing(writer))
         leg = legs.legs[direction]
+        only_new = leg_run.run.mode == RunMode.NEW_ROWS
+        insert_only = leg_run.order > 1 or only_new
         if chunk.deferred is not None:
             return complete_rows(
                 legs.connectors[direction.source],
@@ -250,7 +265,7 @@ class _Worker:
                 map_id=legs.table_map_id,
                 journal=journal,
                 legal_entity=leg_run.legal_entity or None,
-                insert_only=leg_run.order > 1,
+                insert_only=insert_only,
                 alive=heartbeat.check,
             )
         return copy_chunk(
@@ -261,7 +276,8 @@ class _Worker:
             map_id=legs.table_map_id,
             journal=journal,
             legal_entity=leg_run.legal_entity or None,
-            insert_only=leg_run.order > 1,
+            insert_only=insert_only,
+            ignore_failed=only_new,
             defer=deferrable(leg, _still_copying(leg_run.run, direction)),
             progress=heartbeat.count,
         )
@@ -336,14 +352,38 @@ def finish(chunk: Chunk, result: ChunkResult) -> None:
             rows_synced=F("rows_synced") + result.inserted + result.updated
         )
         InitialSyncRun.objects.filter(pk=run.pk).exclude(message="").update(message="")
+    refuse_too_many(chunk)
 
 
-def release(chunk: Chunk, message: str) -> None:
-    """Hand the chunk back, to be tried again a little later each time."""
-    delay = min(2 ** min(chunk.attempts, 10), BACK_OFF_SECONDS)
+def refuse_too_many(chunk: Chunk, more: int = 0) -> bool:
+    """End the run when more records of a leg failed than were to be borne; `more` did
+    in the chunk at hand."""
+    run = chunk.leg_run.run
+    if run.error_limit is None and run.error_percent is None:
+        return False
+    leg = LegRun.objects.get(pk=chunk.leg_run_id)
+    failed = leg.failed + more
+    share = 100 * failed / max(leg.total, failed, 1)
+    too_many = run.error_limit is not None and failed > run.error_limit
+    too_large = run.error_percent is not None and share > run.error_percent
+    if not (too_many or too_large):
+        return False
+    bound = f"{run.error_limit:,}" if too_many else f"{run.error_percent:g} %"
+    fail_run(
+        run,
+        "too_many_errors",
+        f"{failed:,} of {leg.total:,} records failed, more than the {bound} that were "
+        "allowed. Mend the causes in the error list, then run the map again.",
+    )
+    return True
+
+
+def release(chunk: Chunk, message: str, *, delay: bool = True) -> None:
+    """Hand the chunk back, to be tried again a little later each time (or at once)."""
+    wait = min(2 ** min(chunk.attempts, 10), BACK_OFF_SECONDS) if delay else 0
     with transaction.atomic():
-        released = _handed_back(_held(chunk), timezone.now() + timedelta(seconds=delay))
-        if released:
+        released = _handed_back(_held(chunk), timezone.now() + timedelta(seconds=wait))
+        if released and message:
             InitialSyncRun.objects.filter(pk=chunk.leg_run.run_id).update(
                 message=message
             )

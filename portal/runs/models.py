@@ -30,6 +30,9 @@ ACTIVE_RUN_STATES = (
 COPYING_STATES = (RunState.COPYING, RunState.LINKING)
 """The states in which workers copy chunks."""
 
+UNCOPIED_STATES = (RunState.WAITING, *COPYING_STATES)
+"""The states in which rows are still to come."""
+
 
 class ChunkState(models.TextChoices):
     """How far a chunk is."""
@@ -44,8 +47,24 @@ class ChunkState(models.TextChoices):
 OPEN_CHUNK_STATES = (ChunkState.WAITING, ChunkState.RUNNING, ChunkState.DEFERRED)
 
 
+class RunMode(models.TextChoices):
+    """What a run copies."""
+
+    FULL = "full", "All rows"
+    NEW_ROWS = "new_rows", "Only new rows"
+
+
+class Outcome(models.TextChoices):
+    """How a run ended: everything arrived, some records failed, or it broke off."""
+
+    COMPLETED = "completed", "Completed"
+    WARNING = "warning", "Warning"
+    ERROR = "error", "Error"
+
+
 class InitialSyncRun(models.Model):
-    """One initial sync of one map."""
+    """One initial sync of one map; with `legal_entities` (FinOps codes), of these
+    companies alone, which join a map that runs."""
 
     table_map = models.ForeignKey(
         TableMap, on_delete=models.CASCADE, related_name="runs"
@@ -53,6 +72,31 @@ class InitialSyncRun(models.Model):
     master = models.CharField(max_length=10, choices=SideChoices.choices)
     state = models.CharField(
         max_length=10, choices=RunState.choices, default=RunState.WAITING
+    )
+    mode = models.CharField(
+        max_length=10,
+        choices=RunMode.choices,
+        default=RunMode.FULL,
+        db_default=RunMode.FULL.value,
+    )
+    outcome = models.CharField(
+        max_length=10, choices=Outcome.choices, blank=True, default="", db_default=""
+    )
+    legal_entities = models.JSONField(default=list, db_default=[], blank=True)
+    position = models.IntegerField(
+        default=0,
+        db_default=0,
+        help_text="Its place in the order of a run: the maps before it come first.",
+    )
+    error_limit = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="A leg with more failed records than this ends the run.",
+    )
+    error_percent = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="A leg with a larger share of failed records than this ends the run.",
     )
     message = models.TextField(blank=True)
     queued_revision = models.BigIntegerField(
@@ -80,9 +124,9 @@ class InitialSyncRun(models.Model):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["table_map"],
+                fields=["table_map", "legal_entities"],
                 condition=Q(state__in=ACTIVE_RUN_STATES),
-                name="run_one_active_per_map",
+                name="run_one_active_per_map_and_companies",
                 violation_error_message="This map is being copied already.",
             )
         ]
@@ -91,27 +135,42 @@ class InitialSyncRun(models.Model):
                 fields=["state"],
                 condition=Q(state__in=ACTIVE_RUN_STATES),
                 name="run_active_for_tick",
-            )
+            ),
+            models.Index(fields=["finished_at"], name="run_finished_for_purge"),
         ]
 
     def __str__(self) -> str:
         return f"Run {self.pk} of {self.table_map}"
 
+    @property
+    def joins(self) -> bool:
+        """True when companies join a map that runs."""
+        return bool(self.legal_entities)
+
+    @property
+    def companies(self) -> str:
+        """The companies that join, in words."""
+        return ", ".join(self.legal_entities)
+
 
 class Counts(models.Model):
-    """What became of the rows; exported is the sum of the four others."""
+    """What became of the rows; exported is the sum of the five others. `skipped` ones
+    were there already and were to be left alone."""
 
     exported = models.BigIntegerField(default=0)
     inserted = models.BigIntegerField(default=0)
     updated = models.BigIntegerField(default=0)
     unchanged = models.BigIntegerField(default=0)
+    skipped = models.BigIntegerField(default=0, db_default=0)
     failed = models.BigIntegerField(default=0)
 
     class Meta:
         abstract = True
 
 
-ADD_UP = Q(exported=F("inserted") + F("updated") + F("unchanged") + F("failed"))
+ADD_UP = Q(
+    exported=F("inserted") + F("updated") + F("unchanged") + F("skipped") + F("failed")
+)
 
 
 class LegRun(Counts):

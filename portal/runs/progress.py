@@ -22,7 +22,7 @@ from portal.maps import preparation
 from portal.maps import services as maps
 from portal.maps.models import MapState, TableMap
 from portal.refusals import Refusal
-from portal.runs import chunks
+from portal.runs import chunks, joining, scopes
 from portal.runs.legs import MapLegs
 from portal.runs.models import (
     ACTIVE_RUN_STATES,
@@ -64,12 +64,12 @@ def advance_runs(*, chunk_rows: int = CHUNK_ROWS) -> dict[int, int]:
                 _stumbled(run, error.code, error.message, retryable=error.retryable)
             except Refusal as refusal:
                 _stumbled(run, refusal.code, str(refusal), retryable=refusal.retryable)
-            if run.state not in COPYING_STATES:
-                continue
-            missing = chunks.PARALLEL - chunks.running(run.pk)
-            workers = min(missing, chunks.ready(run.pk))
-            if workers > 0:
-                wanted[run.pk] = workers
+        joining.settle(timezone.now())
+        places = chunks.free_places()
+        for run_id, ready in chunks.ready().items():
+            if (workers := min(places, ready)) > 0:
+                wanted[run_id] = workers
+                places -= workers
     return wanted
 
 
@@ -97,6 +97,10 @@ def _alone() -> Iterator[bool]:
 
 def _advance(run: InitialSyncRun, tick: Tick, chunk_rows: int) -> None:
     if run.state == RunState.WAITING:
+        if run.joins and not run.queued_revision and _knows_no_companies(run, tick):
+            complete_run(run)
+            maps.bump_revision([run.table_map.connection_set_id])
+            return
         reason = _what_it_waits_for(run, tick)
         if reason:
             _say(run, reason)
@@ -107,8 +111,14 @@ def _advance(run: InitialSyncRun, tick: Tick, chunk_rows: int) -> None:
     if run.state == RunState.LINKING:
         if not _unlinked(run).exists():
             _drain(run, tick)
-    elif run.state == RunState.DRAINING and run.table_map.state == MapState.RUNNING:
+    elif run.state == RunState.DRAINING and _is_live(run):
         complete_run(run)
+
+
+def _is_live(run: InitialSyncRun) -> bool:
+    if run.joins:
+        return scopes.all_live(run)
+    return run.table_map.state == MapState.RUNNING
 
 
 def _stumbled(run: InitialSyncRun, code: str, message: str, *, retryable: bool) -> None:
@@ -130,9 +140,18 @@ def _say(run: InitialSyncRun, message: str) -> None:
 # Waiting
 
 
+def _knows_no_companies(run: InitialSyncRun, tick: Tick) -> bool:
+    """True when nothing of the map belongs to a company: it has all rows already."""
+    legs = tick.legs(run).legs.values()
+    return all(leg.source_company is None for leg in legs)
+
+
 def _what_it_waits_for(run: InitialSyncRun, tick: Tick) -> str:
     connection_set = run.table_map.connection_set
     if not run.queued_revision:
+        if run.joins:
+            scopes.open_scope(run)
+            connection_set.refresh_from_db(fields=["revision"])
         run.queued_revision = connection_set.revision
         run.save(update_fields=["queued_revision"])
     definition = preparation.definition(run.table_map)
@@ -152,10 +171,20 @@ def _what_it_waits_for(run: InitialSyncRun, tick: Tick) -> str:
 
 def _unfinished_prerequisites(run: InitialSyncRun, tick: Tick) -> str:
     """The maps whose rows must be there first and are not yet, in a sentence."""
-    others = set(copying_beside(run).values_list("table_map__name", flat=True))
+    others = {
+        name: place
+        for name, *place in copying_beside(run).values_list(
+            "table_map__name", "position", "pk"
+        )
+    }
     if not others:
         return ""
-    first = [name for name in tick.earlier(run.table_map) if name in others]
+    mine = [run.position, run.pk]
+    first = [
+        name
+        for name in tick.needs(run.table_map)
+        if name in others and others[name] < mine
+    ]
     return f"Waiting for the copy of {', '.join(first)}." if first else ""
 
 
@@ -236,6 +265,8 @@ def _create_leg_runs(run: InitialSyncRun, legs: MapLegs) -> list[LegRun]:
             companies = sorted(
                 leg.companies if finops_first else leg.companies.values()
             )
+            if run.joins:
+                companies = [one for one in companies if one in run.legal_entities]
         created += [
             LegRun(
                 run=run,
@@ -318,11 +349,18 @@ def _switch_to_drain(run: InitialSyncRun, positions: Mapping[Direction, str]) ->
     switched = InitialSyncRun.objects.filter(
         pk=run.pk, state__in=COPYING_STATES
     ).update(state=RunState.DRAINING, message="")
-    if not switched or table_map.state != MapState.INITIALIZING:
+    if not switched:
+        return
+    mode = LegMode.DRAIN
+    if run.joins and table_map.state == MapState.PAUSED:
+        mode = LegMode.QUEUE  # until the map is resumed
+    elif not run.joins and table_map.state != MapState.INITIALIZING:
         return
     for direction, position in positions.items():
         table_map.legs.filter(
-            direction=direction.value, mode=LegMode.QUEUE.value
-        ).update(mode=LegMode.DRAIN.value, drain_after=position, fold=True)
+            direction=direction.value,
+            mode=LegMode.QUEUE.value,
+            scope=run.pk if run.joins else 0,
+        ).update(mode=mode.value, drain_after=position, fold=True)
     maps.bump_revision([table_map.connection_set_id])
     run.state = RunState.DRAINING

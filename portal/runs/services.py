@@ -12,14 +12,15 @@ from portal.activity import services as activity
 from portal.maps import services as maps
 from portal.maps.models import MapState, TableMap
 from portal.refusals import ActionForbidden
+from portal.runs import scopes
 from portal.runs.models import (
     ACTIVE_RUN_STATES,
-    COPYING_STATES,
     OPEN_CHUNK_STATES,
     Chunk,
     ChunkState,
     InitialSyncRun,
     LegRun,
+    Outcome,
     RunState,
 )
 from portal.sync.models import QueuedChange
@@ -28,7 +29,7 @@ from syncengine.ports import LegMode
 if TYPE_CHECKING:
     from portal.accounts.models import User
 
-COUNTS = ("exported", "inserted", "updated", "unchanged", "failed")
+COUNTS = ("exported", "inserted", "updated", "unchanged", "skipped", "failed")
 
 
 @transaction.atomic
@@ -36,14 +37,21 @@ def complete_run(run: InitialSyncRun) -> bool:
     """The map is Running: the run has done its work. False if it had ended before."""
     totals = run_counts(run)
     message = _summary(totals)
+    outcome = Outcome.WARNING if totals["failed"] else Outcome.COMPLETED
     ended = InitialSyncRun.objects.filter(
-        pk=run.pk, state__in=(*COPYING_STATES, RunState.DRAINING)
-    ).update(state=RunState.COMPLETED, message=message, finished_at=timezone.now())
+        pk=run.pk, state__in=ACTIVE_RUN_STATES
+    ).update(
+        state=RunState.COMPLETED,
+        outcome=outcome,
+        message=message,
+        finished_at=timezone.now(),
+    )
     if not ended:
         return False
+    subject = f"initial sync of {run.companies}" if run.joins else "initial sync"
     activity.record(
         "run.completed",
-        f"{run.table_map.name}: initial sync completed. {message}",
+        f"{run.table_map.name}: {subject} completed. {message}",
         table_map=run.table_map,
         correlation_id=run.correlation_id,
         details=dict(totals),
@@ -53,8 +61,9 @@ def complete_run(run: InitialSyncRun) -> bool:
 
 @transaction.atomic
 def fail_run(run: InitialSyncRun, code: str, message: str) -> bool:
-    """A whole leg cannot be copied: end the run, put the map back to Not running with
-    the reason. False if the run had ended before."""
+    """A leg cannot be copied: end the run, put the map back to Not running with the
+    reason. Where companies were to join a map that runs, they stay out of it, and the
+    map goes on with the others. False if the run had ended before."""
     table_map = (
         TableMap.objects.select_for_update(of=("self",))
         .select_related("connection_set")
@@ -62,20 +71,29 @@ def fail_run(run: InitialSyncRun, code: str, message: str) -> bool:
     )
     ended = InitialSyncRun.objects.filter(
         pk=run.pk, state__in=ACTIVE_RUN_STATES
-    ).update(state=RunState.FAILED, message=message, finished_at=timezone.now())
+    ).update(
+        state=RunState.FAILED,
+        outcome=Outcome.ERROR,
+        message=message,
+        finished_at=timezone.now(),
+    )
     if not ended:
         return False
     _end_parts(run, RunState.FAILED)
+    if run.joins:
+        scopes.close_scope(run)
+        maps.bump_revision([table_map.connection_set_id])
+    subject = f"initial sync of {run.companies}" if run.joins else "initial sync"
     activity.record(
         "run.failed",
-        f"{table_map.name}: initial sync failed. {message}",
+        f"{table_map.name}: {subject} failed. {message}",
         table_map=table_map,
         old_state=table_map.state,
-        new_state=MapState.NOT_RUNNING,
+        new_state=table_map.state if run.joins else MapState.NOT_RUNNING,
         correlation_id=run.correlation_id,
         details={"code": code, "message": message},
     )
-    if table_map.state == MapState.INITIALIZING:
+    if table_map.state == MapState.INITIALIZING and not run.joins:
         table_map.legs.update(
             mode=LegMode.OFF.value, queued_through="", drain_after="", fold=False
         )
@@ -89,16 +107,43 @@ def fail_run(run: InitialSyncRun, code: str, message: str) -> bool:
 
 
 def cancel_run(run: InitialSyncRun, *, user: User | None = None) -> None:
-    """Stop the copy and its map; what was copied so far stays. Raises ActionForbidden
-    when the run has ended."""
+    """Stop the copy and its map; what was copied so far stays. Of companies that were
+    to join a map that runs, only their copy stops. Raises ActionForbidden when the run
+    has ended."""
     run.refresh_from_db()
     if run.state not in ACTIVE_RUN_STATES:
         raise ActionForbidden(
             f"The initial sync of {run.table_map.name} is "
             f"{run.get_state_display().lower()} and cannot be cancelled."
         )
-    maps.stop([run.table_map_id], user=user)
+    if run.joins:
+        _cancel_joining(run, user)
+    else:
+        maps.stop([run.table_map_id], user=user)
     _end_parts(run, RunState.CANCELLED)
+
+
+@transaction.atomic
+def _cancel_joining(run: InitialSyncRun, user: User | None) -> None:
+    ended = InitialSyncRun.objects.filter(
+        pk=run.pk, state__in=ACTIVE_RUN_STATES
+    ).update(
+        state=RunState.CANCELLED,
+        message="Cancelled by an administrator.",
+        finished_at=timezone.now(),
+    )
+    if not ended:
+        return
+    scopes.close_scope(run)
+    maps.bump_revision([run.table_map.connection_set_id])
+    activity.record(
+        "run.cancelled",
+        f"{run.table_map.name}: the copy of {run.companies} was cancelled; nothing of "
+        "them is carried over until it is run again or skipped.",
+        user=user,
+        table_map=run.table_map,
+        correlation_id=run.correlation_id,
+    )
 
 
 def run_counts(run: InitialSyncRun) -> dict[str, int]:
@@ -123,6 +168,8 @@ def _summary(totals: dict[str, int]) -> str:
         f"{totals['exported']:,} rows: {totals['inserted']:,} inserted, "
         f"{totals['updated']:,} updated, {totals['unchanged']:,} unchanged"
     )
+    if totals["skipped"]:
+        text += f", {totals['skipped']:,} left alone"
     if totals["failed"]:
         return f"{text}, {totals['failed']:,} failed (see the error list)."
     return f"{text}."

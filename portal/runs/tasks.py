@@ -12,16 +12,15 @@ EXPIRES_SECONDS = 10
 
 @shared_task(name="portal.runs.tasks.advance_runs")
 def advance_runs() -> None:
-    """Move every active run on, and call workers for chunks that wait."""
-    for run_id, workers in progress.advance_runs().items():
-        for _ in range(workers):
-            copy_chunks.apply_async((run_id,), expires=EXPIRES_SECONDS)
+    """Move every active run on, and call as many workers as may copy at once."""
+    for _ in range(sum(progress.advance_runs().values())):
+        copy_chunks.apply_async(expires=EXPIRES_SECONDS)
 
 
 @shared_task(name="portal.runs.tasks.copy_chunks")
-def copy_chunks(run_id: int) -> None:
-    """Copy chunks of a run for a while, then let another task go on."""
-    if chunks.copy_chunks(run_id):
-        copy_chunks.apply_async((run_id,), expires=EXPIRES_SECONDS)
+def copy_chunks() -> None:
+    """Copy what waits, of any run, for a while; then let another task go on."""
+    if chunks.copy_chunks():
+        copy_chunks.apply_async(expires=EXPIRES_SECONDS)
     else:
         advance_runs.apply_async(expires=EXPIRES_SECONDS)

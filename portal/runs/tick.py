@@ -10,7 +10,7 @@ from portal.maps.models import TableMap
 from portal.refusals import Refusal
 from portal.runs.legs import MapLegs, load_legs, with_legs
 from portal.runs.models import InitialSyncRun
-from syncengine.mapping.dependencies import in_order, prerequisites
+from syncengine.mapping.dependencies import prerequisites
 from syncengine.mapping.model import Side
 from syncengine.mapping.schema import EnvironmentSchema
 
@@ -29,7 +29,6 @@ class Tick:
     def __init__(self) -> None:
         self._schemas: dict[int, dict[Side, EnvironmentSchema] | Refusal] = {}
         self._needs: dict[int, Needs] = {}
-        self._order: dict[int, list[str]] = {}
 
     def legs(self, run: InitialSyncRun) -> MapLegs:
         """The compiled legs of the run's map. Raises like `load_legs`."""
@@ -39,16 +38,6 @@ class Tick:
     def needs(self, table_map: TableMap) -> Sequence[str]:
         """The maps of the set that the map's lookups lead to."""
         return self._needs_of(table_map.connection_set)[table_map.name]
-
-    def earlier(self, table_map: TableMap) -> list[str]:
-        """Those of them that come before the map in the order of a run."""
-        set_id = table_map.connection_set_id
-        needs = self._needs_of(table_map.connection_set)
-        if set_id not in self._order:
-            self._order[set_id] = in_order(needs)
-        order = self._order[set_id]
-        mine = order.index(table_map.name)
-        return [name for name in needs[table_map.name] if order.index(name) < mine]
 
     def _needs_of(self, connection_set: ConnectionSet) -> Needs:
         set_id = connection_set.pk

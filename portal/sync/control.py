@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -11,9 +13,10 @@ from portal.environments.models import ConnectionSet, Stream
 from portal.maps.conversion import all_to_engine
 from portal.maps.models import Leg, MapState, TableMap
 from portal.runs.models import InitialSyncRun, RunState
+from portal.runs.scopes import companies_elsewhere
 from portal.runs.services import complete_run
 from portal.sync.models import QueuedChange
-from syncengine.mapping.model import Direction
+from syncengine.mapping.model import Direction, LegalEntityPair
 from syncengine.mapping.model import TableMap as Definition
 from syncengine.ports import LegConfiguration, LegMode, StreamConfiguration
 
@@ -50,8 +53,10 @@ class PortalControl:
         definitions = all_to_engine(
             [leg.table_map.version for leg in stored if leg.table_map.version]
         )
+        elsewhere = companies_elsewhere(self._set_id)
+        pairs = connection_set.legal_entity_pairs()
         legs = [
-            self._leg(leg, definition)
+            self._leg(leg, definition, pairs, elsewhere.get(leg.table_map_id, ()))
             for leg, definition in zip(stored, definitions, strict=True)
         ]
         return StreamConfiguration(
@@ -60,10 +65,21 @@ class PortalControl:
             reverse_legs=tuple(
                 leg for leg in legs if leg.direction is not self._direction
             ),
-            legal_entities=connection_set.legal_entity_pairs(),
+            legal_entities=pairs,
         )
 
-    def _leg(self, leg: Leg, definition: Definition) -> LegConfiguration:
+    def _leg(
+        self,
+        leg: Leg,
+        definition: Definition,
+        pairs: Sequence[LegalEntityPair],
+        elsewhere: Collection[str],
+    ) -> LegConfiguration:
+        companies: tuple[str, ...] | None = None
+        if leg.scope:
+            companies = tuple(leg.companies)
+        elif elsewhere:
+            companies = tuple(p.finops for p in pairs if p.finops not in elsewhere)
         return LegConfiguration(
             leg_id=leg.pk,
             map_id=leg.table_map_id,
@@ -73,6 +89,8 @@ class PortalControl:
             queued_through=leg.queued_through,
             drain_after=leg.drain_after,
             fold=leg.fold,
+            scope=leg.scope,
+            companies=companies,
         )
 
     def acknowledge(self, revision: int, position: str) -> None:
@@ -91,25 +109,28 @@ class PortalControl:
             .first()
         )
         waiting = QueuedChange.objects.filter(
-            table_map_id=leg.map_id, direction=leg.direction.value
+            table_map_id=leg.map_id, direction=leg.direction.value, scope=leg.scope
         )
         if present is None or waiting.exists():
             return False
         Leg.objects.filter(pk=leg.leg_id).update(
             mode=LegMode.LIVE.value, fold=False, drain_after=""
         )
-        others = table_map.legs.exclude(pk=leg.leg_id).exclude(
+        others = table_map.legs.filter(scope=leg.scope).exclude(
             mode__in=(LegMode.LIVE.value, LegMode.OFF.value)
         )
         if not others.exists():
-            self._running(table_map)
+            if leg.scope:
+                _joined(leg.scope)
+            else:
+                self._running(table_map)
         _bump(self._set_id)
         return True
 
     def _running(self, table_map: TableMap) -> None:
         old = table_map.state
         run = InitialSyncRun.objects.filter(
-            table_map=table_map, state=RunState.DRAINING
+            table_map=table_map, state=RunState.DRAINING, legal_entities=[]
         ).first()
         if run is not None:
             complete_run(run)
@@ -150,6 +171,13 @@ class PortalControl:
             )
         table_map.save(update_fields=["state", "state_reason", "state_changed_at"])
         _bump(self._set_id)
+
+
+def _joined(scope: int) -> None:
+    """All legs of a scope are live: its companies have joined their map."""
+    run = InitialSyncRun.objects.filter(pk=scope).first()
+    if run is not None:
+        complete_run(run)
 
 
 def _lock_map(map_id: int) -> TableMap:

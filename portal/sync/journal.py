@@ -143,6 +143,7 @@ class PortalJournal:
                 not_before__lte=timezone.now(),
                 table_map__legs__direction=F("direction"),
                 table_map__legs__mode=LegMode.LIVE.value,
+                table_map__legs__scope=0,
             )
             .order_by("not_before", "id")
             .values_list("id", "table_map_id", "key", "operation")[:limit]
@@ -165,7 +166,7 @@ class PortalJournal:
         wanted = {(entry.map_id, entry.direction.value) for entry in entries}
         with transaction.atomic():
             legs = {
-                (leg.table_map_id, leg.direction): leg
+                (leg.table_map_id, leg.direction, leg.scope): leg
                 for leg in Leg.objects.select_for_update()
                 .filter(_any_leg(wanted))
                 .exclude(mode=LegMode.OFF.value)
@@ -174,7 +175,7 @@ class PortalJournal:
             fresh = [
                 entry
                 for entry in entries
-                if (leg := legs.get((entry.map_id, entry.direction.value))) is not None
+                if (leg := legs.get(_leg_of(entry))) is not None
                 and entry.position > leg.queued_through
             ]
             QueuedChange.objects.bulk_create(
@@ -182,13 +183,9 @@ class PortalJournal:
                 batch_size=1000,
                 ignore_conflicts=True,
             )
-            for (map_id, direction), leg in legs.items():
+            for key, leg in legs.items():
                 newest = max(
-                    (
-                        entry.position
-                        for entry in fresh
-                        if (entry.map_id, entry.direction.value) == (map_id, direction)
-                    ),
+                    (entry.position for entry in fresh if _leg_of(entry) == key),
                     default="",
                 )
                 if newest > leg.queued_through:
@@ -197,7 +194,7 @@ class PortalJournal:
     def queued(self, leg: LegConfiguration, limit: int) -> Sequence[QueuedEntry]:
         """The oldest entries in commit order, or whole chains of some keys."""
         rows = QueuedChange.objects.filter(
-            table_map_id=leg.map_id, direction=leg.direction.value
+            table_map_id=leg.map_id, direction=leg.direction.value, scope=leg.scope
         )
         if leg.fold:
             keys = list(
@@ -312,6 +309,10 @@ def _direction_of(source: str) -> str:
     return next(d.value for d in Direction if d.source.value == source)
 
 
+def _leg_of(entry: QueuedEntry) -> tuple[int, str, int]:
+    return entry.map_id, entry.direction.value, entry.scope
+
+
 def _any_leg(wanted: set[tuple[int, str]]) -> Q:
     condition = Q(pk__in=[])
     for direction, group in groupby(sorted(wanted, key=_second), key=_second):
@@ -359,6 +360,7 @@ def _queued_row(entry: QueuedEntry) -> QueuedChange:
         new=None if entry.new is None else list(entry.new),
         old=None if entry.old is None else list(entry.old),
         size=sum(len(value) for value in values if value is not None),
+        scope=entry.scope,
     )
 
 

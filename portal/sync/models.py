@@ -25,6 +25,9 @@ class KeptChange(models.Model):
     new = models.JSONField(null=True, blank=True)
     old = models.JSONField(null=True, blank=True)
     size = models.IntegerField(default=0)
+    scope = models.BigIntegerField(
+        default=0, db_default=0, help_text="The scope of the leg it waits for."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -55,8 +58,8 @@ class QueuedChange(KeptChange):
         ordering = ["table_map", "direction", "position", "ordinal"]
         constraints = [
             models.UniqueConstraint(
-                fields=["table_map", "direction", "position", "ordinal"],
-                name="queued_change_once",
+                fields=["table_map", "direction", "position", "ordinal", "scope"],
+                name="queued_change_once_per_scope",
             )
         ]
         indexes = [
@@ -75,7 +78,7 @@ class SetAsideChange(KeptChange):
         ordering = ["table_map", "direction", "position", "ordinal"]
         constraints = [
             models.UniqueConstraint(
-                fields=["table_map", "direction", "position", "ordinal"],
+                fields=["table_map", "direction", "position", "ordinal", "scope"],
                 name="set_aside_change_once",
             )
         ]

@@ -9,7 +9,7 @@ from syncengine.connectors.base import Connector
 from syncengine.errors import EngineError
 from syncengine.live.legs import LiveLeg, LookupCache
 from syncengine.live.watching import Watched
-from syncengine.mapping.compiled import CompiledLeg
+from syncengine.mapping.compiled import CompiledLeg, Row
 from syncengine.mapping.compiler import CompilationError, compile_leg
 from syncengine.mapping.dependencies import lookup_tables
 from syncengine.mapping.model import Direction, LegalEntityPair, TableMap
@@ -21,6 +21,8 @@ from syncengine.ports import (
     QueuedEntry,
     StreamConfiguration,
 )
+
+LegKey = tuple[TableMap, Direction, tuple[LegalEntityPair, ...]]
 
 
 @dataclass(frozen=True)
@@ -54,21 +56,39 @@ class Configuration:
             if leg.compiled is not None and leg.configuration.mode is LegMode.LIVE
         ]
 
-    def leg(self, map_id: int, direction: Direction) -> LiveLeg | None:
+    def leg(self, map_id: int, direction: Direction, scope: int = 0) -> LiveLeg | None:
         """The leg of a map, or None when it is not in use."""
+        wanted = (map_id, direction, scope)
         for leg in self.legs:
-            configuration = leg.configuration
-            if (configuration.map_id, configuration.direction) == (map_id, direction):
+            one = leg.configuration
+            if (one.map_id, one.direction, one.scope) == wanted:
                 return leg
         return None
 
+    def leg_of(
+        self, map_id: int, direction: Direction, source_key: Row
+    ) -> LiveLeg | None:
+        """The leg that carries the record, where companies join: its company's."""
+        for leg in self.legs:
+            one, compiled = leg.configuration, leg.compiled
+            if (
+                (one.map_id, one.direction) == (map_id, direction)
+                and one.scope
+                and compiled is not None
+                and compiled.source_company is not None
+                and source_key
+                and source_key[0] in compiled.companies
+            ):
+                return leg
+        return self.leg(map_id, direction)
+
     def note_queued(self, entries: Iterable[QueuedEntry]) -> None:
         """Remember how far the queues of our legs reach now."""
-        newest: dict[tuple[int, Direction], str] = {}
+        newest: dict[tuple[int, Direction, int], str] = {}
         for entry in entries:
-            newest[entry.map_id, entry.direction] = entry.position
-        for (map_id, direction), position in newest.items():
-            leg = self.leg(map_id, direction)
+            newest[entry.map_id, entry.direction, entry.scope] = entry.position
+        for (map_id, direction, scope), position in newest.items():
+            leg = self.leg(map_id, direction, scope)
             if leg is not None:
                 leg.configuration = replace(leg.configuration, queued_through=position)
 
@@ -83,9 +103,7 @@ class Configurator:
         self._target = target
         self._journal = journal
         self._cache = cache
-        self._compiled: dict[
-            tuple[TableMap, Direction, tuple[LegalEntityPair, ...]], CompiledLeg
-        ] = {}
+        self._compiled: dict[LegKey, CompiledLeg] = {}
 
     def configure(
         self, wanted: StreamConfiguration, present: Configuration
@@ -93,19 +111,21 @@ class Configurator:
         """The legs of `wanted`, ready to run. Raises OutageError and SetupError."""
         active = [leg for leg in wanted.legs if leg.mode is not LegMode.OFF]
         others = [leg for leg in wanted.reverse_legs if leg.mode is not LegMode.OFF]
-        schemas = self._schemas([*active, *others], wanted.legal_entities)
-        legs = tuple(
-            self._leg(one, wanted.legal_entities, schemas, present) for one in active
+        pairs = wanted.legal_entities
+        schemas = self._schemas(
+            [(leg.table_map, leg.direction, _scoped(leg, pairs)) for leg in active]
+            + [(leg.table_map, leg.direction, pairs) for leg in others]
         )
+        legs = tuple(self._leg(one, pairs, schemas, present) for one in active)
         by_table: dict[str, tuple[LiveLeg, ...]] = {}
         for leg in legs:
+            if leg.configuration.scope and leg.global_table:
+                continue
             table = self._source_table(leg, schemas[0])
             by_table[table] = (*by_table.get(table, ()), leg)
         reverse: dict[int, CompiledLeg] = {}
         for one in others:
-            compiled, _ = self._compile(
-                one, wanted.legal_entities, schemas[1], schemas[0]
-            )
+            compiled, _ = self._compile(one, pairs, schemas[1], schemas[0])
             if compiled is not None:
                 reverse[one.map_id] = compiled
         return Configuration(wanted.revision, legs, by_table, reverse)
@@ -144,25 +164,18 @@ class Configurator:
         return bool(stale)
 
     def _schemas(
-        self,
-        legs: list[LegConfiguration],
-        legal_entities: tuple[LegalEntityPair, ...],
+        self, wanted: Collection[LegKey]
     ) -> tuple[EnvironmentSchema, EnvironmentSchema]:
         """Both schemas with the tables of legs that are not compiled yet."""
-        new = [
-            leg
-            for leg in legs
-            if (leg.table_map, leg.direction, legal_entities) not in self._compiled
-        ]
+        new = [key[0] for key in wanted if key not in self._compiled]
         source, target = self._source.settings.side, self._target.settings.side
         if not new:
             return EnvironmentSchema(source.value, {}), EnvironmentSchema(
                 target.value, {}
             )
-        maps = [leg.table_map for leg in new]
         return (
-            self._source.tables(_tables(maps, self._source)),
-            self._target.tables(_tables(maps, self._target)),
+            self._source.tables(_tables(new, self._source)),
+            self._target.tables(_tables(new, self._target)),
         )
 
     def _leg(
@@ -172,8 +185,11 @@ class Configurator:
         schemas: tuple[EnvironmentSchema, EnvironmentSchema],
         present: Configuration,
     ) -> LiveLeg:
-        compiled, problem = self._compile(configuration, legal_entities, *schemas)
-        former = present.leg(configuration.map_id, configuration.direction)
+        pairs = _scoped(configuration, legal_entities)
+        compiled, problem = self._compile(configuration, pairs, *schemas)
+        former = present.leg(
+            configuration.map_id, configuration.direction, configuration.scope
+        )
         open_keys = self._journal.open_keys(
             configuration.map_id, configuration.direction
         )
@@ -224,6 +240,16 @@ class Configurator:
         name = configuration.table_map.table(configuration.direction.source)
         table = source.table(name)
         return table.name if table is not None else name
+
+
+def _scoped(
+    configuration: LegConfiguration, legal_entities: tuple[LegalEntityPair, ...]
+) -> tuple[LegalEntityPair, ...]:
+    """The companies that the leg carries."""
+    chosen = configuration.companies
+    if chosen is None:
+        return legal_entities
+    return tuple(pair for pair in legal_entities if pair.finops in chosen)
 
 
 def _tables(maps: Collection[TableMap], connector: Connector) -> list[str]:

@@ -80,6 +80,11 @@ class LiveLeg:
     open_keys: set[Row] = field(default_factory=set)
     _layouts: dict[int, Layout] = field(default_factory=dict)
 
+    @property
+    def global_table(self) -> bool:
+        """True when the map's rows belong to no company."""
+        return self.compiled is not None and self.compiled.source_company is None
+
     def layout(self, relation: Relation) -> Layout:
         """The leg bound to `relation`. Raises EngineError `schema_changed`."""
         found = self._layouts.get(id(relation))

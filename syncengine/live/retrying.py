@@ -30,7 +30,7 @@ class Retrier:
         """Try what is due, a portion at a time."""
         due: dict[int, tuple[LiveLeg, list[RetryRequest]]] = {}
         for request in self._journal.retries(RETRIES_AT_ONCE):
-            leg = configuration.leg(request.map_id, request.direction)
+            leg = configuration.leg_of(request.map_id, request.direction, request.key)
             if leg is None or leg.compiled is None:
                 continue
             if leg.configuration.mode is not LegMode.LIVE:

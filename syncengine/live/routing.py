@@ -188,6 +188,7 @@ class Router:
             columns=change.relation.columns,
             new=change.new,
             old=change.old,
+            scope=leg.configuration.scope,
         )
 
     @staticmethod

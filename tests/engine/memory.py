@@ -22,7 +22,13 @@ from syncengine.ports import (
     StreamReport,
 )
 
-LegKey = tuple[int, Direction]
+LegKey = tuple[int, Direction] | tuple[int, Direction, int]
+
+
+def leg_key(leg: LegConfiguration | QueuedEntry) -> LegKey:
+    """Where a leg, or an entry of its queue, is kept."""
+    plain = (leg.map_id, leg.direction)
+    return (*plain, leg.scope) if leg.scope else plain
 
 
 @dataclass
@@ -140,20 +146,20 @@ class MemoryStream:
     def enqueue(self, entries: Sequence[QueuedEntry]) -> None:
         with self.state.lock:
             for entry in entries:
-                key = (entry.map_id, entry.direction)
+                key = leg_key(entry)
                 leg = self.state.legs[key]
                 if entry.position > leg.queued_through:
                     numbered = replace(entry, entry_id=next(self.state.ids))
                     self.state.queue[key].append(numbered)
             for entry in entries:
-                key = (entry.map_id, entry.direction)
+                key = leg_key(entry)
                 leg = self.state.legs[key]
                 newest = max(leg.queued_through, entry.position)
                 self.state.legs[key] = replace(leg, queued_through=newest)
 
     def queued(self, leg: LegConfiguration, limit: int) -> Sequence[QueuedEntry]:
         with self.state.lock:
-            entries = self.state.queue[leg.map_id, leg.direction]
+            entries = self.state.queue[leg_key(leg)]
             if leg.fold:
                 keys = list(dict.fromkeys(entry.key for entry in entries))[:limit]
                 return [e for key in keys for e in entries if e.key == key]
@@ -162,7 +168,7 @@ class MemoryStream:
     def dequeue(self, leg: LegConfiguration, entry_ids: Sequence[int]) -> None:
         with self.state.lock:
             gone = set(entry_ids)
-            key = (leg.map_id, leg.direction)
+            key = leg_key(leg)
             self.state.queue[key] = [
                 e for e in self.state.queue[key] if e.entry_id not in gone
             ]
@@ -219,7 +225,7 @@ class MemoryStream:
 
     def drained(self, leg: LegConfiguration) -> bool:
         with self.state.lock:
-            key = (leg.map_id, leg.direction)
+            key = leg_key(leg)
             present = self.state.legs[key]
             if present.mode is not LegMode.DRAIN or self.state.queue[key]:
                 return False
@@ -229,7 +235,7 @@ class MemoryStream:
 
     def schema_broken(self, leg: LegConfiguration, code: str, message: str) -> None:
         with self.state.lock:
-            key = (leg.map_id, leg.direction)
+            key = leg_key(leg)
             self.state.broken.append(f"{code}: {message}")
             self.state.legs[key] = replace(self.state.legs[key], mode=LegMode.DRAIN)
             self.state.revision += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -24,9 +25,8 @@ BACKWARD = Direction.DATAVERSE_TO_FINOPS
 
 
 def counts(result: ChunkResult) -> tuple[int, int, int, int]:
-    assert result.exported == (
-        result.inserted + result.updated + result.unchanged + result.failed
-    )
+    there = result.unchanged + result.skipped
+    assert result.exported == result.inserted + result.updated + there + result.failed
     return result.inserted, result.updated, result.unchanged, result.failed
 
 
@@ -95,12 +95,33 @@ def test_the_second_leg_only_brings_rows_that_lack(
     pair.add_account("C1", name="Theirs")
     pair.add_account("C2", name="New")
     leg = pair.leg(CUSTOMERS_MAP, BACKWARD)
-    assert counts(copy(pair, leg, journal, insert_only=True)) == (1, 0, 1, 0)
+    result = copy(pair, leg, journal, insert_only=True)
+    assert (counts(result), result.skipped) == ((1, 0, 0, 0), 1)
     rows = pair.erp.execute(
         "SELECT customeraccount, organizationname, partytype FROM customersv3"
         " ORDER BY 1"
     ).fetchall()
     assert rows == [("C1", "Ours", "Organization"), ("C2", "New", "Organization")]
+
+
+def test_records_with_an_error_are_left_alone_when_only_new_rows_are_wanted(
+    pair: Pair, journal: MemoryJournal
+) -> None:
+    pair.add_customer("BAD", onholdstatus="Perhaps")
+    leg = pair.leg(CUSTOMERS_MAP, FORWARD)
+    copy(pair, leg, journal)
+    pair.add_account("C1", name="Theirs")
+    pair.add_customer("C1", organizationname="Ours")
+    pair.add_customer("C2")
+    pair.add_customer("WORSE", onholdstatus="Perhaps")
+    journal.failures["usmf", "BAD"] = replace(
+        journal.failures["usmf", "BAD"], message="as it was"
+    )
+    result = copy(pair, leg, journal, insert_only=True, ignore_failed=True)
+    assert (counts(result), result.skipped) == ((1, 0, 0, 1), 2)
+    assert pair.accounts()["USMF", "C1"][0] == "Theirs"
+    assert set(journal.failures) == {("usmf", "BAD"), ("usmf", "WORSE")}
+    assert journal.failures["usmf", "BAD"].message == "as it was"
 
 
 def test_bad_rows_are_told_with_column_and_reason_and_the_rest_arrives(

@@ -185,7 +185,8 @@ class Pair:
 
     def runs(self) -> list[dict[str, Any]]:
         """All leg runs, oldest first, with what was planned and counted."""
-        columns = ["total", "exported", "inserted", "updated", "unchanged", "failed"]
+        columns = ["total", "exported", "inserted", "updated", "unchanged", "skipped"]
+        columns.append("failed")
         rows = self.portal.rows(
             f"SELECT m.name, r.state, r.message, l.direction, l.legal_entity, l.state,"
             f" {', '.join(f'l.{column}' for column in columns)}"

@@ -98,7 +98,7 @@ def counts(run: InitialSyncRun) -> dict[tuple[str, str], tuple[int, ...]]:
         (leg.direction.split("_")[0], leg.legal_entity): (
             leg.inserted,
             leg.updated,
-            leg.unchanged,
+            leg.unchanged + leg.skipped,
             leg.failed,
         )
         for leg in run.legs.all()
@@ -146,7 +146,7 @@ def test_a_run_copies_both_legs_drains_and_ends_with_the_map_running(
     drain(run)
     table_map = TableMap.objects.get()
     assert (run.state, table_map.state) == (RunState.COMPLETED, MapState.RUNNING)
-    assert run.message == "5 rows: 2 inserted, 1 updated, 2 unchanged."
+    assert run.message == ("5 rows: 2 inserted, 1 updated, 0 unchanged, 2 left alone.")
     assert table_map.rows_synced == 3
     event = ActivityEvent.objects.get(kind="run.completed")
     assert event.correlation_id == run.correlation_id
@@ -248,7 +248,8 @@ def test_bad_rows_become_errors_and_the_run_goes_on(
     drain(run)
     assert run.state == RunState.COMPLETED
     assert run.message == (
-        "4 rows: 1 inserted, 0 updated, 1 unchanged, 2 failed (see the error list)."
+        "4 rows: 1 inserted, 0 updated, 0 unchanged, 1 left alone, 2 failed "
+        "(see the error list)."
     )
     errors = {error.key_text: error for error in SyncError.objects.all()}
     assert {key: error.code for key, error in errors.items()} == {

@@ -124,7 +124,7 @@ def counts(run: InitialSyncRun) -> list[tuple[str, int, int, int, int]]:
             leg.direction.split("_")[0],
             leg.inserted,
             leg.updated,
-            leg.unchanged,
+            leg.unchanged + leg.skipped,
             leg.failed,
         )
         for leg in run.legs.all()
