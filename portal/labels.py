@@ -38,6 +38,9 @@ STREAM = {
         "Retrying", "update", "wait", "Something is unreachable; it tries again."
     ),
     "down": Label("Down", "error", "bad", "The stream cannot go on by itself."),
+    "stalled": Label(
+        "Stalled", "error", "bad", "Nothing comes through to the other side."
+    ),
     "silent": Label(
         "No sign of life", "error", "bad", "No worker has reported for a while."
     ),

@@ -246,6 +246,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2.0,
         "options": {"expires": 4.0},
     },
+    "watch-canaries": {
+        "task": "portal.sync.tasks.watch_canaries",
+        "schedule": 10.0,
+        "options": {"expires": 10.0},
+    },
     "evaluate-alert-rules": {
         "task": "portal.alerts.tasks.evaluate_rules",
         "schedule": 5.0,

@@ -135,10 +135,21 @@ class ConflictRecord:
     target_value: str | None
 
 
+@dataclass(frozen=True)
+class CanaryState:
+    """The last sign of life that went from the source through the stream to the
+    target, how long that took, and why none can be sent."""
+
+    seconds: float | None = None
+    passed_at: datetime | None = None
+    problem: str = ""
+
+
 @dataclass
 class StreamReport:
     """The stream's pulse, about once a second. `written` counts records by map id
-    and outcome since the last report; `last_change` by map id."""
+    and outcome since the last report; `last_change` by map id. `canary` is the last
+    sign of life that went through to the target, where the stream works."""
 
     state: str
     position: str
@@ -147,6 +158,7 @@ class StreamReport:
     message: str = ""
     written: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     last_change: Mapping[int, datetime] = field(default_factory=dict)
+    canary: CanaryState | None = None
 
 
 class Journal(Protocol):

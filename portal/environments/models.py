@@ -261,6 +261,20 @@ class Stream(models.Model):
         max_length=64, blank=True, default="", db_default="", db_collation="C"
     )
     running_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a worker took it up."
+    )
+    canary_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When the last sign of life went through to the other side.",
+    )
+    canary_seconds = models.FloatField(
+        null=True, blank=True, help_text="How long that took."
+    )
+    canary_problem = models.TextField(
+        blank=True, default="", db_default="", help_text="Why none can be sent."
+    )
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     acknowledged_revision = models.BigIntegerField(default=0)
     acknowledged_position = models.CharField(max_length=64, blank=True)

@@ -82,6 +82,10 @@ def _lag(stream: dict[str, Any]) -> str:
     text = ""
     if stream["lag_seconds"] is not None:
         text += f", {stream['lag_seconds']:.1f} s behind"
+    if stream["canary_seconds"] is not None:
+        text += f", {stream['canary_seconds'] * 1000:.0f} ms end to end"
+    if stream["stalled"]:
+        text += ", stalled: nothing comes through"
     if stream["message"]:
         text += f" ({stream['message']})"
     return text

@@ -18,6 +18,10 @@ from portal.sync.models import QueuedChange
 STALE_AFTER = timedelta(seconds=15)
 """A stream reports every second; silent for so long, nobody runs it."""
 
+STALLED_AFTER = timedelta(seconds=30)
+"""A sign of life goes through each stream every five seconds; where none has come
+through for so long, nothing moves, whatever the stream says of itself."""
+
 _WORST_FIRST = (
     StreamState.DOWN,
     StreamState.RETRYING,
@@ -82,6 +86,18 @@ def stream_state(stream: Stream, now: datetime) -> StreamState:
     return StreamState.DOWN if now - stream.heartbeat_at > STALE_AFTER else state
 
 
+def is_stalled(stream: Stream, now: datetime) -> bool:
+    """Whether the stream says that it works while nothing comes through."""
+    if stream.state != StreamState.RUNNING or stream.canary_problem:
+        return False
+    since = stream.canary_at or stream.started_at
+    if since is None:
+        return False
+    if stream.started_at is not None:
+        since = max(since, stream.started_at)
+    return now - since > STALLED_AFTER
+
+
 def set_state(maps: Sequence[TableMap], streams: Sequence[StreamState]) -> str:
     """One word for a connection set: that of its worst stream while maps run."""
     if all(table_map.state == MapState.NOT_RUNNING for table_map in maps):
@@ -112,6 +128,12 @@ def status(now: datetime | None = None) -> dict[str, Any]:
                         "lag_seconds": stream.lag_seconds,
                         "lag_bytes": stream.lag_bytes,
                         "message": stream.message,
+                        "stalled": is_stalled(stream, now),
+                        "canary_at": stream.canary_at.isoformat()
+                        if stream.canary_at
+                        else None,
+                        "canary_seconds": stream.canary_seconds,
+                        "canary_problem": stream.canary_problem,
                     }
                     for stream in streams
                 ],

@@ -17,7 +17,7 @@ from django.utils import timezone
 from portal.environments.models import ConnectionSet, Stream
 from portal.errors.models import OPEN_ERROR_STATES
 from portal.maps.models import Leg, TableMap
-from portal.maps.queries import STALE_AFTER
+from portal.maps.queries import STALE_AFTER, is_stalled
 from portal.overview.status import (
     LegStatus,
     MapStatus,
@@ -114,6 +114,8 @@ def _stream_status(
     silence = now - max(heard) if heard else timedelta(0)
     if should_work and silence > STALE_AFTER and state != "down":
         state, lag = "silent", max(lag or 0.0, silence.total_seconds())
+    elif should_work and is_stalled(stream, now):
+        state = "stalled"
     elif should_work and state == "stopped":
         state = "starting"
     elif not should_work and state != "down":
@@ -127,6 +129,9 @@ def _stream_status(
         lag_bytes=stream.lag_bytes,
         last_change_at=stream.last_change_at,
         heartbeat_at=stream.heartbeat_at,
+        canary_at=stream.canary_at,
+        canary_seconds=stream.canary_seconds,
+        canary_problem=stream.canary_problem,
     )
 
 

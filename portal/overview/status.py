@@ -29,11 +29,14 @@ class StreamStatus:
     lag_bytes: int | None
     last_change_at: datetime | None
     heartbeat_at: datetime | None
+    canary_at: datetime | None = None
+    canary_seconds: float | None = None
+    canary_problem: str = ""
 
     @property
     def needs_you(self) -> bool:
         """True when the stream will not mend by itself."""
-        return self.state in ("down", "silent")
+        return self.state in ("down", "silent", "stalled")
 
 
 @dataclass(frozen=True)

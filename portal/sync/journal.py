@@ -249,6 +249,11 @@ class PortalJournal:
             "lag_bytes": report.lag_bytes,
             "heartbeat_at": timezone.now(),
         }
+        if report.canary is not None:
+            values["canary_problem"] = report.canary.problem
+            if report.canary.passed_at is not None:
+                values["canary_at"] = report.canary.passed_at
+                values["canary_seconds"] = report.canary.seconds
         if report.last_change:
             values["last_change_at"] = max(report.last_change.values())
         Stream.objects.filter(pk=self._stream.pk).update(**values)

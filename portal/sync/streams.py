@@ -7,6 +7,7 @@ from collections.abc import Callable
 import structlog
 from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
 
 from portal.environments.connectors import SettingsWatch, connector_for
 from portal.environments.models import ConnectionSet, Stream, StreamState
@@ -64,7 +65,7 @@ def run_stream(stream_id: int, stopping: Callable[[], bool]) -> bool:
         source = Side(stream.source)
         journal = PortalJournal(connection_set, stream)
         Stream.objects.filter(pk=stream_id).update(
-            state=StreamState.STARTING, message=""
+            state=StreamState.STARTING, message="", started_at=timezone.now()
         )
         log.info("stream.start", stream=stream_id, source=source.value)
         watch = SettingsWatch(connection_set)

@@ -8,7 +8,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from portal.sync import streams
+from portal.sync import canaries, streams
 
 EXPIRES_SECONDS = 6
 """A task no worker took by then is dropped: the next tick sends another."""
@@ -27,6 +27,12 @@ def ensure_streams() -> None:
     """Call a worker for every stream that should run and that nobody runs."""
     for stream_id in streams.wanted_streams():
         run_stream.apply_async((stream_id,), expires=EXPIRES_SECONDS)
+
+
+@shared_task(name="portal.sync.tasks.watch_canaries")
+def watch_canaries() -> None:
+    """Tell people of streams through which nothing comes."""
+    canaries.watch()
 
 
 @shared_task(name="portal.sync.tasks.run_stream")

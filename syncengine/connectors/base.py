@@ -171,7 +171,8 @@ class Transaction:
     """One committed source transaction; `position` is where it ends, so a stream
     restarted from it begins with the next one. `size` is bytes received. `large` ones
     keep their changes outside memory (`SpooledChanges`): take them in portions.
-    `before` is the last position before it: see `part_position`."""
+    `before` is the last position before it: see `part_position`. `sign` is what was
+    sent with `Connector.send_sign`, in a transaction without changes."""
 
     position: str
     transaction_id: str
@@ -180,6 +181,7 @@ class Transaction:
     size: int
     large: bool = False
     before: str = ""
+    sign: str = ""
 
 
 def part_position(before: str, changes: int) -> str:
@@ -441,6 +443,11 @@ class Connector(Protocol):
     def open_stream(self, link: str, position: str | None) -> ChangeStream:
         """The change stream of connection set `link` from `position` (None: from
         where the source remembers)."""
+
+    def send_sign(self, link: str, sign: str) -> None:
+        """Have the change streams of this environment give a transaction without
+        changes that carries `sign`. Raises SetupError `sign_refused` where the
+        account may not."""
 
     def writer(self, link: str) -> Writer:
         """A writer whose transactions carry the mark of `link`."""

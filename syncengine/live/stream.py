@@ -24,6 +24,7 @@ from syncengine.connectors.base import (
 )
 from syncengine.errors import EngineError, OutageError, SetupError, TransientError
 from syncengine.live.applying import Applier, Tally
+from syncengine.live.canary import Canary
 from syncengine.live.capture import Capture
 from syncengine.live.configuring import Configuration, Configurator
 from syncengine.live.draining import Drainer
@@ -59,6 +60,7 @@ class LiveSettings:
     retry_every: float = 1.0
     check_every: float = 5.0
     flush_every: float = 0.3
+    canary_every: float = 5.0
     first_delay: float = 0.1
     longest_delay: float = 5.0
 
@@ -198,6 +200,8 @@ class _Session:
         self._unflushed = False
         self._watcher = Watcher(source, target, link, settings.check_every)
         stack.callback(self._watcher.close)
+        self._canary = Canary(source, link, settings.canary_every)
+        stack.callback(self._canary.close)
         self._due = Due()
 
     def _opposite(self, map_id: int) -> CompiledLeg | None:
@@ -315,7 +319,12 @@ class _Session:
             self._unflushed = True
             self._applier.apply(working)
             self._written = working[-1].position
+        signs = [one.sign for one in transactions if one.sign]
+        if signs and not working:
+            self._writer.position()  # the target must answer as well
         self._applied(transactions[-1])
+        for sign in signs:
+            self._canary.passed(sign)
 
     def _keep(self, routed: Sequence[Routed]) -> None:
         """Put into the journal what is not for now."""
@@ -431,6 +440,7 @@ class _Session:
                 lag_bytes=self._watcher.lag_bytes,
                 written=written,
                 last_change=moments,
+                canary=self._canary.state,
             )
         )
 

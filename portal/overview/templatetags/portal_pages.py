@@ -79,6 +79,15 @@ def duration(seconds: Any) -> str:
 
 
 @register.filter
+def latency(seconds: Any) -> str:
+    """A short time in milliseconds, a longer one as `duration` says it."""
+    if seconds is None:
+        return "–"  # noqa: RUF001
+    value = max(float(seconds), 0.0)
+    return duration(value) if value >= 1 else f"{value * 1000:.0f} ms"
+
+
+@register.filter
 def ago(moment: datetime | None) -> SafeString | str:
     """How long ago, with the exact time on hover."""
     if moment is None:

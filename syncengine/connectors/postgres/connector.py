@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
+from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
+
 from syncengine.connectors.base import (
     ChangeStream,
     ConnectionSettings,
@@ -22,12 +24,15 @@ from syncengine.connectors.postgres.connection import PostgresConnection, connec
 from syncengine.connectors.postgres.errors import translated_setup
 from syncengine.connectors.postgres.install import install, plan_install
 from syncengine.connectors.postgres.leftovers import links
-from syncengine.connectors.postgres.names import slot_name
+from syncengine.connectors.postgres.names import SIGN_PREFIX, slot_name
 from syncengine.connectors.postgres.position import parse_position
 from syncengine.connectors.postgres.reader import PostgresReader
 from syncengine.connectors.postgres.uninstall import removal_script, uninstall
+from syncengine.errors import SetupError
 from syncengine.mapping.model import HealthFinding
 from syncengine.mapping.schema import EnvironmentSchema
+
+_SIGN = "SELECT pg_logical_emit_message(true, %s, %s)"
 
 CAPABILITIES = frozenset(
     {"changes", "transactions", "snapshot", "bulk_load", "before_images", "deletes"}
@@ -91,6 +96,22 @@ class PostgresConnector:
         from syncengine.connectors.postgres.stream import PostgresStream
 
         return PostgresStream(self.settings, link, position)
+
+    def send_sign(self, link: str, sign: str) -> None:
+        """A logical message in a transaction of its own. It waits for our disk and for
+        nobody else's: its own stream may be what a commit waits for."""
+        with self._connected("sign") as connection:
+            try:
+                connection.execute("SET synchronous_commit = local")
+                connection.execute(_SIGN, (SIGN_PREFIX, sign))
+            except (InsufficientPrivilege, ReadOnlySqlTransaction) as error:
+                raise SetupError(
+                    f"{self.settings.name} does not let our account send a sign of "
+                    "life through its log (pg_logical_emit_message), so the latency is "
+                    "that of the last change. Grant EXECUTE on the function to it.",
+                    code="sign_refused",
+                    remote=str(error),
+                ) from error
 
     def writer(self, link: str) -> Writer:
         """A writer whose transactions carry the mark of `link`."""

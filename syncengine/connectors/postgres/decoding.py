@@ -12,7 +12,7 @@ from itertools import pairwise
 from struct import Struct
 
 from syncengine.connectors.base import Change, ChangeKind, Relation, Transaction
-from syncengine.connectors.postgres.names import MARK_PREFIX
+from syncengine.connectors.postgres.names import MARK_PREFIX, SIGN_PREFIX
 from syncengine.connectors.postgres.position import format_position
 from syncengine.connectors.spooling import SpooledChanges
 from syncengine.mapping.compiled import Row
@@ -31,6 +31,7 @@ HEADER = 25
 """Bytes before the message itself."""
 
 _HEADER = HEADER
+_SIGN = SIGN_PREFIX.encode() + b"\0"
 _INT16 = Struct(">h").unpack_from
 _INT32 = Struct(">i").unpack_from
 _UINT32 = Struct(">I").unpack_from
@@ -88,6 +89,7 @@ class Decoder:
     def _start(self, transaction_id: str, before: str) -> None:
         self._transaction_id = transaction_id
         self._before = before
+        self._sign = ""
         self._changes: list[Change] = []
         self._size = 0
         self._skip = False
@@ -111,6 +113,7 @@ class Decoder:
             size=self._size,
             large=self._spool is not None,
             before=self._before,
+            sign=self._sign,
         )
         self._start("", "")
         return transaction
@@ -120,6 +123,8 @@ class Decoder:
         if not self._size and data.startswith(self._mark, start):
             content = start + len(self._mark) + 4
             self._skip = data[content:] == self._link
+        elif data.startswith(_SIGN, start):
+            self._sign = data[start + len(_SIGN) + 4 :].decode(errors="replace")
 
     def _relation(self, data: bytes) -> None:
         (oid,) = _UINT32(data, _HEADER + 1)

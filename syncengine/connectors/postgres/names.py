@@ -10,6 +10,9 @@ OWN_SCHEMA = "dualwrite"
 MARK_PREFIX = "dualwrite"
 """Prefix of the transactional message that opens each transaction we write."""
 
+SIGN_PREFIX = "dualwrite.sign"
+"""Prefix of the message that shows that a stream moves."""
+
 
 def slot_name(link: str, side: Side) -> str:
     """Name of the replication slot of one side of a connection set.

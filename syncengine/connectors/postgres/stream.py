@@ -108,7 +108,7 @@ class PostgresStream:
                     transaction = decode(bytes(data))
                     if transaction is not None:
                         self._seen = max(self._seen, self._decoder.end)
-                        if transaction.changes:
+                        if transaction.changes or transaction.sign:
                             ready.append(transaction)
                             changes += len(transaction.changes)
                             size += transaction.size
