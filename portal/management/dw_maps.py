@@ -7,25 +7,18 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import Sum
-
-from portal.environments.queries import heard_within, unacknowledged
+from portal.environments.queries import unacknowledged
+from portal.management.following import complaints, follow
 from portal.management.results import Add, Console, Result, table
 from portal.maps import queries, services
 from portal.maps.models import MapState, TableMap
-from portal.runs.models import (
-    ACTIVE_RUN_STATES,
-    InitialSyncRun,
-    LegRun,
-    RunState,
-)
+from portal.runs.figures import RunFigures
+from portal.runs.services import COUNTS
 from syncengine.mapping.model import Side
 
 ACKNOWLEDGE_SECONDS = 5.0
 POLL_SECONDS = 0.1
-HINT_SECONDS = 15.0
 SIDES = [side.value for side in Side]
-COUNTS = ("exported", "inserted", "updated", "unchanged", "failed")
 
 
 def register(add: Add) -> None:
@@ -42,6 +35,7 @@ def register(add: Add) -> None:
     parser.add_argument(
         "--related", action="store_true", help="also run the maps these depend on"
     )
+    _add_run_options(parser)
     parser.add_argument("--wait", action="store_true", help="return when the maps run")
     for name, help in (
         ("pause", "queue the changes of maps"),
@@ -49,6 +43,52 @@ def register(add: Add) -> None:
         ("stop", "end maps; queued changes are thrown away"),
     ):
         add(name, act, help).add_argument("maps", nargs="+", metavar="MAP")
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="MAP",
+        help="with --related, do not run this one (may be given several times)",
+    )
+    parser.add_argument(
+        "--skip",
+        action="append",
+        default=[],
+        metavar="MAP",
+        help="let this map go live without copying (several times)",
+    )
+    parser.add_argument(
+        "--master-of",
+        action="append",
+        default=[],
+        metavar="MAP=SIDE",
+        help="who wins in this map (several times)",
+    )
+    parser.add_argument(
+        "--in-this-order",
+        action="store_true",
+        help="copy the maps in the order given instead of parents first",
+    )
+    parser.add_argument(
+        "--new-rows-only",
+        action="store_true",
+        help="leave rows both sides have, and records with an error, as they are",
+    )
+    parser.add_argument(
+        "--max-errors",
+        type=int,
+        metavar="N",
+        help="end the copy of a map when more records of one direction fail",
+    )
+    parser.add_argument(
+        "--max-error-percent",
+        metavar="P",
+        help="end the copy of a map when a larger share fails",
+    )
+    parser.set_defaults(usage=parser.error)
 
 
 def status(options: argparse.Namespace, console: Console) -> Result:
@@ -102,10 +142,7 @@ def act(options: argparse.Namespace, console: Console) -> Result:
 def run(options: argparse.Namespace, console: Console) -> Result:
     """Run maps; with --wait, until they do."""
     result = services.run(
-        queries.find_maps(options.maps),
-        skip_initial_sync=options.skip_initial_sync,
-        master=options.master,
-        related=options.related,
+        queries.find_maps(options.maps), options=_run_options(options)
     )
     for warned in result.warnings:
         finding = warned.finding
@@ -115,107 +152,71 @@ def run(options: argparse.Namespace, console: Console) -> Result:
         )
     if not options.wait:
         return Result(_document(result), _text(result))
-    return _wait([*result.changed, *result.unchanged], result, console)
+    return _wait(result, console)
 
 
-def _wait(
-    maps: Sequence[TableMap], result: services.ActionResult, console: Console
-) -> Result:
-    ids = [table_map.pk for table_map in maps]
-    on_the_way = (MapState.INITIALIZING, MapState.RESUMING)
-    progress = _Progress(console)
-    while True:
-        present = list(TableMap.objects.filter(pk__in=ids).select_related(None))
-        waiting = [m for m in present if m.state in on_the_way]
-        runs = _runs(ids, result.correlation_id)
-        progress.tell(present, runs)
-        if not waiting and not any(r["state"] in ACTIVE_RUN_STATES for r in runs):
-            break
-        time.sleep(POLL_SECONDS)
-    states = {table_map.pk: table_map.state for table_map in present}
-    for table_map in maps:
-        table_map.state = states[table_map.pk]
-    document = _document(result)
-    by_map = {run["map_id"]: run for run in runs}
-    for entry, table_map in zip(document["maps"], _all(result), strict=True):
-        found = by_map.get(table_map.pk)
-        if found is not None:
-            entry["run"] = {k: v for k, v in found.items() if k != "map_id"}
-    complaints = [
-        f"{table_map.name} is {table_map.get_state_display()}, not Running."
-        for table_map in maps
-        if table_map.state != MapState.RUNNING
-    ]
-    names = {table_map.pk: table_map.name for table_map in maps}
-    complaints += [
-        f"{names[run['map_id']]}: {run['failed']} of {run['exported']} records failed."
-        if run["failed"]
-        else f"{names[run['map_id']]}: the initial sync {run['state']}. "
-        f"{run['message']}".rstrip()
-        for run in runs
-        if run["failed"] or run["state"] != RunState.COMPLETED
-    ]
-    return Result(
-        document,
-        _text(result),
-        code=1 if complaints else 0,
-        error="\n".join([*complaints, "See 'dw errors'."]) if complaints else "",
+def _run_options(options: argparse.Namespace) -> services.RunOptions:
+    pairs = [text.rpartition("=") for text in options.master_of]
+    for name, _, side in pairs:
+        if not name or side not in SIDES:
+            options.usage("--master-of takes MAP=finops or MAP=dataverse")
+    chosen = queries.find_maps(options.maps) if options.in_this_order else []
+    try:
+        percent = (
+            None
+            if options.max_error_percent is None
+            else float(options.max_error_percent.rstrip("%"))
+        )
+    except ValueError:
+        options.usage("--max-error-percent takes a number, like 0.5")
+    return services.RunOptions(
+        skip_initial_sync=options.skip_initial_sync,
+        master=Side(options.master) if options.master else services.DEFAULT_MASTER,
+        related=options.related,
+        masters={queries.find_map(name).pk: Side(side) for name, _, side in pairs},
+        skipped=_ids(options.skip),
+        order=[table_map.pk for table_map in chosen],
+        without=_ids(options.without),
+        new_rows_only=options.new_rows_only,
+        error_limit=options.max_errors,
+        error_percent=percent,
     )
 
 
-def _runs(map_ids: Sequence[int], correlation_id: str) -> list[dict[str, Any]]:
-    """The runs this command started, with their counts."""
-    newest = InitialSyncRun.objects.filter(
-        table_map__in=map_ids, correlation_id=correlation_id
-    ).order_by("id")
-    sums = {
-        row["run"]: row
-        for row in LegRun.objects.filter(run__in=newest)
-        .order_by()
-        .values("run")
-        .annotate(planned=Sum("total"), **{f"sum_{name}": Sum(name) for name in COUNTS})
-    }
-    return [
-        {
-            "map_id": run.table_map_id,
-            "id": run.pk,
-            "state": run.state,
-            "message": run.message,
-            "planned": sums.get(run.pk, {}).get("planned") or 0,
-            **{name: sums.get(run.pk, {}).get(f"sum_{name}") or 0 for name in COUNTS},
-        }
-        for run in newest
-    ]
+def _ids(names: Sequence[str]) -> frozenset[int]:
+    return frozenset(table_map.pk for table_map in queries.find_maps(names))
 
 
-class _Progress:
-    """Tells, map by map, what changed since it last told; and that nobody works."""
+def _wait(result: services.ActionResult, console: Console) -> Result:
+    maps = _all(result)
+    runs = follow(maps, result.correlation_id, console)
+    document = _document(result)
+    by_map = {one.run.table_map_id: one for one in runs}
+    for entry, table_map in zip(document["maps"], maps, strict=True):
+        found = by_map.get(table_map.pk)
+        if found is not None:
+            entry["run"] = _run_document(found)
+    names = {table_map.pk: table_map.name for table_map in maps}
+    wrong = [
+        f"{table_map.name} is {table_map.get_state_display()}, not Running."
+        for table_map in maps
+        if table_map.state != MapState.RUNNING
+    ] + complaints(runs, names.__getitem__)
+    return Result(
+        document,
+        _text(result),
+        code=1 if wrong else 0,
+        error="\n".join([*wrong, "See 'dw errors'."]) if wrong else "",
+    )
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._told: dict[int, str] = {}
-        self._silent_since = time.monotonic()
 
-    def tell(self, maps: Sequence[TableMap], runs: Sequence[dict[str, Any]]) -> None:
-        """Say what is new."""
-        by_map = {run["map_id"]: run for run in runs}
-        for table_map in maps:
-            line = f"{table_map.name}: {table_map.get_state_display()}"
-            found = by_map.get(table_map.pk)
-            if found is not None and table_map.state == MapState.INITIALIZING:
-                line += f" ({found['state']}"
-                line += f", {found['exported']} of {found['planned']} rows)"
-            if self._told.get(table_map.pk) != line:
-                self._told[table_map.pk] = line
-                self._silent_since = time.monotonic()
-                self._console.progress(line)
-        if time.monotonic() - self._silent_since > HINT_SECONDS and not (
-            heard_within([m.connection_set_id for m in maps], HINT_SECONDS)
-        ):
-            self._console.progress(
-                "No worker has been heard of: make sure that a worker and beat are "
-                "running. Still waiting."
-            )
+def _run_document(one: RunFigures) -> dict[str, Any]:
+    """Here `unchanged` counts all rows that were there already, those left alone
+    (`skipped`) included, as it always has."""
+    whole = one.document()
+    whole["unchanged"] += whole["skipped"]
+    wanted = ("id", "state", "outcome", "message", "planned", *COUNTS)
+    return {name: whole[name] for name in wanted}
 
 
 def _await_streams(maps: Sequence[TableMap]) -> None:

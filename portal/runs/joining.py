@@ -132,21 +132,6 @@ def _masters(table_maps: Sequence[TableMap]) -> Mapping[int, str]:
     )
 
 
-@transaction.atomic
-def skip(run: InitialSyncRun, *, user: User | None = None) -> None:
-    """Take the companies of a run that broke off live, without copying their rows."""
-    scopes.take_away(run.table_map_id, run.pk)
-    maps.bump_revision([run.table_map.connection_set_id])
-    activity.record(
-        "run.skipped",
-        f"{run.table_map.name}: changes of {run.companies} are carried over from now "
-        "on; their rows were not copied.",
-        user=user,
-        table_map=run.table_map,
-        correlation_id=run.correlation_id,
-    )
-
-
 def settle(now: datetime) -> int:
     """Let the ordinary legs of maps take over companies that joined a while ago; gives
     the number of runs whose legs are no more needed."""

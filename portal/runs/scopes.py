@@ -18,25 +18,26 @@ from syncengine.ports import LegMode
 
 def open_scope(run: InitialSyncRun) -> None:
     """From now on the streams queue the changes of the companies that join."""
-    definition = preparation.definition(run.table_map)
     with transaction.atomic():
-        for direction in Direction:
-            if definition.flows(direction):
-                Leg.objects.get_or_create(
-                    table_map_id=run.table_map_id,
-                    direction=direction.value,
-                    scope=run.pk,
-                    defaults={
-                        "mode": LegMode.QUEUE.value,
-                        "companies": run.legal_entities,
-                    },
-                )
+        _create_legs(run, LegMode.QUEUE)
         # A former try for the same companies gives way.
         former = run.table_map.legs.filter(scope__gt=0).exclude(scope=run.pk)
         for leg in former:
             if set(leg.companies) <= set(run.legal_entities):
                 take_away(run.table_map_id, leg.scope)
         maps.bump_revision([run.table_map.connection_set_id])
+
+
+def _create_legs(run: InitialSyncRun, mode: LegMode) -> None:
+    definition = preparation.definition(run.table_map)
+    for direction in Direction:
+        if definition.flows(direction):
+            Leg.objects.get_or_create(
+                table_map_id=run.table_map_id,
+                direction=direction.value,
+                scope=run.pk,
+                defaults={"mode": mode.value, "companies": run.legal_entities},
+            )
 
 
 def companies_elsewhere(connection_set_id: int) -> Mapping[int, set[str]]:
@@ -68,6 +69,7 @@ def close_scope(run: InitialSyncRun) -> None:
     """The companies of a run that broke off take no part in the map until a run
     copies them, or they are skipped. Their queued changes are forgotten: the next
     copy reads the rows as they are then."""
+    _create_legs(run, LegMode.OFF)
     Leg.objects.filter(table_map=run.table_map_id, scope=run.pk).update(
         mode=LegMode.OFF.value, queued_through="", drain_after="", fold=False
     )

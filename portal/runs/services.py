@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -121,6 +122,28 @@ def cancel_run(run: InitialSyncRun, *, user: User | None = None) -> None:
     else:
         maps.stop([run.table_map_id], user=user)
     _end_parts(run, RunState.CANCELLED)
+
+
+def cancel_runs(
+    table_maps: Sequence[TableMap], *, user: User | None = None
+) -> list[InitialSyncRun]:
+    """Cancel all active runs of these maps; refused when one of them has none."""
+    active = InitialSyncRun.objects.filter(
+        table_map__in=table_maps, state__in=ACTIVE_RUN_STATES
+    )
+    runs = list(active.select_related("table_map__connection_set"))
+    copying = {run.table_map_id for run in runs}
+    idle = [one.name for one in table_maps if one.pk not in copying]
+    if idle:
+        raise ActionForbidden(
+            f"No initial sync of {', '.join(idle)} is going on: nothing was cancelled."
+        )
+    for run in runs:
+        cancel_run(run, user=user)
+    ended = InitialSyncRun.objects.filter(pk__in=[run.pk for run in runs])
+    return list(
+        ended.select_related("table_map__connection_set").prefetch_related("legs")
+    )
 
 
 @transaction.atomic
