@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from syncengine.connectors.gate import CommitGate
 from syncengine.mapping.compiled import CompiledLeg, Lookup, Row
 from syncengine.mapping.digests import RowDigest
 from syncengine.mapping.filters import Expression
@@ -22,7 +23,11 @@ from syncengine.mapping.schema import CompanyRule, EnvironmentSchema, TableSchem
 
 @dataclass(frozen=True)
 class ConnectionSettings:
-    """How to reach one environment. `dsn` is secret: never log or show it."""
+    """How to reach one environment. `dsn` is secret: never log or show it.
+
+    `local_commits` keeps our own commits there from waiting for other systems; needed
+    where users' commits wait for us (synchronous mode), or both would wait for each
+    other."""
 
     name: str
     side: Side
@@ -30,6 +35,7 @@ class ConnectionSettings:
     dsn: str = field(repr=False)
     schema: str = "public"
     company: CompanyRule | None = None
+    local_commits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +227,9 @@ class ChangeStream(Protocol):
 
     def keepalive(self, *, ask: bool = False) -> None:
         """Tell the source we are alive; `ask` makes it tell its newest position."""
+
+    def wake(self) -> None:
+        """Have a waiting `receive` return now. The one call another thread may make."""
 
     def close(self) -> None:
         """End the stream; the position stays where it was confirmed."""
@@ -440,17 +449,24 @@ class Connector(Protocol):
     def reader(self) -> AbstractContextManager[Reader]:
         """A reader over its own connection."""
 
-    def open_stream(self, link: str, position: str | None) -> ChangeStream:
+    def open_stream(
+        self, link: str, position: str | None, *, prompt: bool = False
+    ) -> ChangeStream:
         """The change stream of connection set `link` from `position` (None: from
-        where the source remembers)."""
+        where the source remembers). `prompt` tells the source at once what is
+        confirmed: its users wait for it."""
 
     def send_sign(self, link: str, sign: str) -> None:
         """Have the change streams of this environment give a transaction without
         changes that carries `sign`. Raises SetupError `sign_refused` where the
         account may not."""
 
-    def writer(self, link: str) -> Writer:
-        """A writer whose transactions carry the mark of `link`."""
+    def writer(self, link: str, *, durable: bool = False) -> Writer:
+        """A writer whose transactions carry the mark of `link`. With `durable` all it
+        applies is durable at once, and `flush` has nothing left to do."""
+
+    def gate(self, link: str) -> CommitGate:
+        """The gate of synchronous mode: commits here wait for the stream of `link`."""
 
     def plan_install(self, link: str, tables: Sequence[str]) -> InstallPlan:
         """What capture of `tables` still needs here, with a finding for everything

@@ -20,9 +20,18 @@ class Receiver:
     """A change stream read by a thread of its own; used by one other thread.
 
     At most `max_changes` and `max_bytes` wait to be taken, and one portion more.
+    With `prompt` every confirmation is told at once, and so is progress in which
+    nothing was for us.
     """
 
-    def __init__(self, stream: ChangeStream, max_changes: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        stream: ChangeStream,
+        max_changes: int,
+        max_bytes: int,
+        *,
+        prompt: bool = False,
+    ) -> None:
         self._stream = stream
         self._max_changes = max_changes
         self._max_bytes = max_bytes
@@ -34,6 +43,8 @@ class Receiver:
         self._received = stream.seen_position
         self._seen = self._received
         self._confirm = ""
+        self._prompt = prompt
+        self._unconfirmed = True
         self._ask = False
         self._failure: BaseException | None = None
         self._stopping = False
@@ -74,6 +85,8 @@ class Receiver:
                 self._seen = taken[-1].position
             else:
                 self._seen = self._received
+            if taken:
+                self._unconfirmed = True
             if not taken and self._failure is not None:
                 raise self._failure
             self._changed.notify_all()
@@ -89,7 +102,14 @@ class Receiver:
 
     def confirm(self, position: str) -> None:
         """Everything up to `position` is safe; told to the source a little later."""
-        self._confirm = position
+        news = position != self._confirm
+        with self._changed:
+            self._confirm = position
+            self._unconfirmed = position < self._seen
+            if news and self._prompt:
+                self._changed.notify_all()
+        if news and self._prompt:
+            self._stream.wake()
 
     def ask(self) -> None:
         """Have the source tell its newest position soon."""
@@ -135,7 +155,9 @@ class Receiver:
 
     def _gather(self) -> None:
         """While nobody waits, let changes gather: many at once cost less than each as
-        it comes."""
+        it comes. Not where somebody waits for each."""
+        if self._prompt:
+            return
         with self._changed:
             self._changed.wait_for(
                 lambda: self._wanted or self._stopping, GATHER_SECONDS
@@ -151,5 +173,7 @@ class Receiver:
             self._more = changes >= PORTION_CHANGES
             self._bytes += sum(one.size for one in received)
             self._received = self._stream.seen_position
+            if self._prompt and not self._waiting and not self._unconfirmed:
+                self._seen = self._confirm = self._received
             if self._ready():
                 self._changed.notify_all()

@@ -63,6 +63,9 @@ class LiveSettings:
     canary_every: float = 5.0
     first_delay: float = 0.1
     longest_delay: float = 5.0
+    synchronous: bool = False
+    """Users of the source wait for their commits to be through: each is made durable
+    and told at once."""
 
 
 class LiveStream:
@@ -155,7 +158,8 @@ class _Session:
         self._control = control
         self._settings = settings
         self._tally = Tally()
-        self._writer = _closing(stack, target.writer(link))
+        prompt = settings.synchronous
+        self._writer = _closing(stack, target.writer(link, durable=prompt))
         self.position = self._writer.position() or ""
         self._written = self.position
         self._reader: Reader = stack.enter_context(source.reader())
@@ -164,9 +168,10 @@ class _Session:
             source_writer, _closing(stack, target.writer(link)), journal
         )
         self._receiver = Receiver(
-            source.open_stream(link, self.position or None),
+            source.open_stream(link, self.position or None, prompt=prompt),
             settings.batch_changes,
             settings.batch_bytes,
+            prompt=prompt,
         )
         stack.callback(self._receiver.close)
         self._cache = LookupCache()
@@ -225,6 +230,7 @@ class _Session:
     def _confirm(self, *, at_once: bool = False) -> None:
         """Let the source forget what is durable on the target."""
         if self._unflushed:
+            at_once = at_once or self._settings.synchronous
             if not (self._due.now("flush", self._settings.flush_every) or at_once):
                 return
             self._writer.flush()

@@ -53,6 +53,7 @@ _DURABLE = (
     "SELECT set_config('synchronous_commit', 'local', false) "
     "WHERE current_setting('synchronous_commit') = 'off'"
 )
+_LOCAL = "SELECT set_config('synchronous_commit', 'local', false)"
 
 
 def connect(
@@ -65,7 +66,8 @@ def connect(
 
     Text parameters go in untyped, so the server gives them the type of their place.
     Commits are durable even where the account's default says otherwise: positions
-    are confirmed to the source after them. Raises SetupError (`wrong_password`,
+    are confirmed to the source after them. With `local_commits` they wait for the
+    server's own disk alone. Raises SetupError (`wrong_password`,
     `database_missing`, `access_refused`, `dsn_invalid`) or OutageError.
     """
     text = conninfo(settings, application_name=application_name)
@@ -74,7 +76,7 @@ def connect(
     except psycopg.Error as error:
         raise connection_refused(str(error), settings.name) from error
     try:
-        connection.execute(_DURABLE)
+        connection.execute(_LOCAL if settings.local_commits else _DURABLE)
         connection.autocommit = autocommit
     except psycopg.Error as error:
         with suppress(psycopg.Error):
@@ -87,7 +89,7 @@ def connect(
 
 
 def connect_replication(
-    settings: ConnectionSettings, *, application_name: str = "dualwrite stream"
+    settings: ConnectionSettings, *, application_name: str
 ) -> pq.abc.PGconn:
     """Open a bare connection that speaks the replication protocol on our database.
 

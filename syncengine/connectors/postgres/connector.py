@@ -18,6 +18,7 @@ from syncengine.connectors.base import (
     Reader,
     Writer,
 )
+from syncengine.connectors.gate import CommitGate
 from syncengine.connectors.postgres.catalog import read_schema
 from syncengine.connectors.postgres.check import before_install, check
 from syncengine.connectors.postgres.connection import PostgresConnection, connect
@@ -91,11 +92,13 @@ class PostgresConnector:
         with self._connect("reader") as connection:
             yield PostgresReader(connection, self.settings)
 
-    def open_stream(self, link: str, position: str | None) -> ChangeStream:
+    def open_stream(
+        self, link: str, position: str | None, *, prompt: bool = False
+    ) -> ChangeStream:
         """The change stream of `link` from `position`."""
         from syncengine.connectors.postgres.stream import PostgresStream
 
-        return PostgresStream(self.settings, link, position)
+        return PostgresStream(self.settings, link, position, prompt=prompt)
 
     def send_sign(self, link: str, sign: str) -> None:
         """A logical message in a transaction of its own. It waits for our disk and for
@@ -113,11 +116,17 @@ class PostgresConnector:
                     remote=str(error),
                 ) from error
 
-    def writer(self, link: str) -> Writer:
+    def writer(self, link: str, *, durable: bool = False) -> Writer:
         """A writer whose transactions carry the mark of `link`."""
         from syncengine.connectors.postgres.writer import PostgresWriter
 
-        return PostgresWriter(self.settings, link)
+        return PostgresWriter(self.settings, link, durable=durable)
+
+    def gate(self, link: str) -> CommitGate:
+        """The gate at which commits here wait for the stream of `link`."""
+        from syncengine.connectors.postgres.gate import PostgresGate
+
+        return PostgresGate(self.settings, link)
 
     def plan_install(self, link: str, tables: Sequence[str]) -> InstallPlan:
         """What capture of `tables` still needs here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import time
 from collections.abc import Iterable
@@ -37,11 +38,17 @@ class PostgresStream:
 
     Promises of `syncengine.connectors.base.ChangeStream`. A transaction is kept until
     its commit arrives: in memory, and beyond `SPOOL_CHANGES` or `SPOOL_BYTES` in a
-    temporary file.
+    temporary file. The server knows the session by the name of its slot, so that
+    `synchronous_standby_names` can name it.
     """
 
     def __init__(
-        self, settings: ConnectionSettings, link: str, position: str | None
+        self,
+        settings: ConnectionSettings,
+        link: str,
+        position: str | None,
+        *,
+        prompt: bool = False,
     ) -> None:
         self._settings = settings
         self._link = link.encode()
@@ -49,9 +56,14 @@ class PostgresStream:
         self._generated = GeneratedColumns(settings)
         self._seen = parse_position(position) if position else 0
         self._confirmed = self._seen
+        self._told = self._confirmed
+        self._prompt = prompt
         self._sent_at = time.monotonic()
-        self._connection = connect_replication(settings)
+        self._connection = connect_replication(
+            settings, application_name=slot_name(link, settings.side)
+        )
         self._start(link)
+        self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def _start(self, link: str) -> None:
         name = slot_name(link, self._settings.side)
@@ -96,6 +108,7 @@ class PostgresStream:
         deadline = time.monotonic() + timeout_seconds
         ready: list[Transaction] = []
         changes = size = 0
+        begun = self._seen
         get = self._connection.get_copy_data
         decode = self._decoder.message
         for _ in range(MESSAGES_AT_ONCE):
@@ -116,6 +129,8 @@ class PostgresStream:
                     self._alive(data)
             elif count == 0:
                 self.keepalive()
+                if self._prompt and self._seen > begun:
+                    break
                 if not self._wait(deadline, bool(ready)):
                     break
             else:
@@ -143,9 +158,13 @@ class PostgresStream:
         # Out of time is no reason not to take what is there: with a timeout of zero
         # the socket would never be read.
         remaining = 0.0 if have else max(0.0, deadline - time.monotonic())
+        socket = self._connection.socket
         readable, _, _ = select.select(
-            [self._connection.socket], [], [], min(remaining, KEEPALIVE_SECONDS)
+            [socket, self._woken], [], [], min(remaining, KEEPALIVE_SECONDS)
         )
+        if self._woken in readable:
+            os.eventfd_read(self._woken)
+            return False
         if readable:
             try:
                 self._connection.consume_input()
@@ -169,8 +188,13 @@ class PostgresStream:
     def confirm(self, position: str) -> None:
         """Everything up to `position` is safe; told to the server a little later."""
         self._confirmed = max(self._confirmed, parse_position(position))
-        if time.monotonic() - self._sent_at >= FEEDBACK_SECONDS:
+        news = self._prompt and self._confirmed > self._told
+        if news or time.monotonic() - self._sent_at >= FEEDBACK_SECONDS:
             self._send_status()
+
+    def wake(self) -> None:
+        """Have a waiting `receive` return now; safe from another thread."""
+        os.eventfd_write(self._woken, 1)
 
     def keepalive(self, *, ask: bool = False) -> None:
         """Send feedback when it is due, or at once with `ask`."""
@@ -187,6 +211,7 @@ class PostgresStream:
         except Exception as error:
             raise self._outage(str(error)) from error
         self._sent_at = time.monotonic()
+        self._told = self._confirmed
 
     def close(self) -> None:
         """End the stream, telling the server what is safe."""
@@ -197,3 +222,4 @@ class PostgresStream:
             pass
         finally:
             self._connection.finish()
+            os.close(self._woken)

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from syncengine.connectors.base import ConnectionSettings
 from syncengine.connectors.postgres.connection import PostgresConnection
+from syncengine.connectors.postgres.gate import removal_note, remove_name
 from syncengine.connectors.postgres.install import LOCK_TIMEOUT, ONE_AT_A_TIME
 from syncengine.connectors.postgres.names import (
     OWN_SCHEMA,
@@ -93,7 +94,7 @@ def removal_script(settings: ConnectionSettings, link: str) -> str:
     restore = "\n        ".join(_RESTORE.replace("%(row)s", row).strip().splitlines())
     slot = slot_name(link, settings.side)
     publication = publication_name(link, settings.side)
-    return _SCRIPT.format(
+    return removal_note(slot) + _SCRIPT.format(
         slot=sql.Literal(slot).as_string(),
         publication=sql.Identifier(publication).as_string(),
         restore=restore,
@@ -109,6 +110,8 @@ def uninstall(
     What our account may not undo is left, and SetupError `rights_missing` carries
     the script for it; run it, then uninstall again.
     """
+    # First of all: once the slot is gone, nobody would let waiting commits go.
+    remove_name(connection, settings.name, slot_name(link, settings.side))
     _drop_slot(connection, slot_name(link, settings.side))
     with connection.transaction():
         connection.execute(ONE_AT_A_TIME)

@@ -75,9 +75,12 @@ class PostgresWriter:
     """Promises of `syncengine.connectors.base.Writer` on one connection, opened when
     first needed and again after an outage. Used by one thread."""
 
-    def __init__(self, settings: ConnectionSettings, link: str) -> None:
+    def __init__(
+        self, settings: ConnectionSettings, link: str, *, durable: bool = False
+    ) -> None:
         self._settings = settings
         self._link = link
+        self._durable = durable
         self._row = row_name(link, settings.side)
         self._connection: PostgresConnection | None = None
         self._prepared: Prepared | None = None
@@ -199,7 +202,8 @@ class PostgresWriter:
             self.position()
         outcomes: list[Outcome] = []
         committed = False
-        with self._transaction(durable=position is None) as pipeline:
+        durable = self._durable or position is None
+        with self._transaction(durable=durable) as pipeline:
             moved = None
             if position is not None:
                 values = [position, self._row, self._position or ""]
@@ -237,6 +241,8 @@ class PostgresWriter:
     def flush(self) -> None:
         """Make everything applied so far durable: this commit waits for the disk, and
         the log before it goes with it."""
+        if self._durable:
+            return
         try:
             self._open().execute(_FLUSH, [self._row])
         except psycopg.Error as error:
