@@ -62,6 +62,12 @@ _REMEMBER = (
 _POSITION = "SELECT position FROM dualwrite.position WHERE link = %s"
 
 
+_STALE = (
+    psycopg.errors.FeatureNotSupported,
+    psycopg.errors.InvalidSqlStatementName,
+)
+"""What a prepared statement meets that no longer fits, or that somebody dropped."""
+
 _CHANGED = "A table was changed while it was written; the batch runs again."
 
 
@@ -100,6 +106,9 @@ class PostgresWriter:
             connection.execute(
                 "SELECT set_config('lock_timeout', %s, false)", [LOCK_TIMEOUT]
             )
+            # psycopg, once it has prepared anything itself, follows a rollback with
+            # DEALLOCATE ALL, which would take the pipeline's statements away.
+            connection.prepare_threshold = None
             self._connection = connection
             self._prepared = Prepared(connection)
             self._position = None
@@ -132,7 +141,7 @@ class PostgresWriter:
                 pipeline.send(b"COMMIT")
         except psycopg.Error as error:
             self._abandon()
-            if isinstance(error, psycopg.errors.FeatureNotSupported):
+            if isinstance(error, _STALE):
                 self.close()
                 raise TransientError(_CHANGED, remote=str(error)) from error
             meaning = translate_error(error, self._settings.name)
