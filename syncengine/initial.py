@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from syncengine.awaiting import awaited
 from syncengine.connectors.base import (
     ChunkRange,
     Connector,
@@ -178,7 +179,7 @@ def copy_chunk(
     )
     with source.reader() as reader:
         batches = _batches(reader.read(request, chunk), batch_rows)
-        for batch in _one_ahead(map(copying.map, batches)):
+        for batch in _one_ahead(map(copying.mapper.map, batches)):
             copying.load(batch, result)
             if progress is not None:
                 progress(result)
@@ -247,29 +248,22 @@ class _Copying:
         self._journal = journal
         self._insert_only = insert_only
         self._defer = defer
-        self._open_keys = journal.open_keys(map_id, leg.direction)
-        self._ignored = self._open_keys if ignore_failed else frozenset()
-
-    def map(self, rows: list[Row]) -> _Batch:
-        """Map rows, less those of records that are ignored."""
-        if not self._ignored:
-            return self.mapper.map(rows)
-        wanted = [row for row in rows if self.mapper.key(row) not in self._ignored]
-        batch = self.mapper.map(wanted)
-        batch.ignored = len(rows) - len(wanted)
-        return batch
+        self._has_errors = (map_id, leg.direction) in journal.open_codes()
+        self._ignores = ignore_failed and self._has_errors
 
     def load(self, batch: _Batch, result: ChunkResult) -> None:
         """Load one batch and add what became of it to `result`."""
+        if self._ignores:
+            self._leave_failed(batch)
         loaded = self._loaded(batch.mapped)
         failures = batch.failures + self.mapper.explain(batch, loaded)
         if failures:
             self._journal.record_failures(failures)
         begun = self.mapper.source_keys(batch, loaded.begun)
         left = self.mapper.source_keys(batch, loaded.left)
-        if self._open_keys:
+        if self._has_errors:
             waiting = {failure.key for failure in failures}.union(begun, left)
-            arrived = self.mapper.arrived(batch, self._open_keys, waiting)
+            arrived = self.mapper.arrived(batch, waiting)
             if arrived:
                 self._journal.close_failures(
                     self._map_id, self._leg.direction, arrived, "resolved"
@@ -279,6 +273,20 @@ class _Copying:
         result.exported += batch.ignored
         result.deferred.begun += begun
         result.deferred.left += left
+
+    def _leave_failed(self, batch: _Batch) -> None:
+        """Take records with an open error out of the batch."""
+        keys = [self.mapper.key(row) for row in batch.sources]
+        asked = {*keys, *(failure.key for failure in batch.failures)}
+        failed = self._journal.open_among(self._map_id, self._leg.direction, asked)
+        if not failed:
+            return
+        kept = [number for number, key in enumerate(keys) if key not in failed]
+        before = len(batch.mapped) + len(batch.failures)
+        batch.sources = [batch.sources[number] for number in kept]
+        batch.mapped = [batch.mapped[number] for number in kept]
+        batch.failures = [one for one in batch.failures if one.key not in failed]
+        batch.ignored = before - len(batch.mapped) - len(batch.failures)
 
     def _loaded(self, rows: Sequence[Row]) -> LoadResult:
         if not rows:
@@ -376,15 +384,11 @@ class _Mapper:
             if mapped in wanted
         ]
 
-    def arrived(
-        self, batch: _Batch, open_keys: set[Row], waiting: set[Row]
-    ) -> list[Row]:
-        """Keys with an open error whose record is now on the target, less those that
-        failed again or wait for a reference."""
-        keys = {self.key(row) for row in batch.sources}
-        return sorted(
-            (keys & open_keys) - waiting, key=lambda key: tuple(map(str, key))
-        )
+    def arrived(self, batch: _Batch, waiting: set[Row]) -> list[Row]:
+        """Keys of the records that are now on the target: all but those that failed
+        or wait for a reference."""
+        keys = {self.key(row) for row in batch.sources} - waiting
+        return sorted(keys, key=lambda key: tuple(map(str, key)))
 
     def key(self, row: Row) -> Row:
         """The integration key on the source, as far as it can be told."""
@@ -420,4 +424,7 @@ class _Mapper:
             remote=outcome.remote,
             source_row=dict(zip(leg.source_paths, row or (), strict=False)),
             mapped_row=named_values(leg.slots, mapped),
+            awaits=awaited(
+                leg, mapped, outcome.code, outcome.column, outcome.references
+            ),
         )

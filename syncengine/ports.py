@@ -7,7 +7,7 @@ have the same effect once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -71,7 +71,9 @@ class RecordFailure:
     `key` is the integration key on the source (company first); `source_row` the
     present or changed source row by column; `mapped_row` what would have been written,
     as far as it got. `group` binds the records of one parked source transaction.
-    `phase` is `live`, `initial`, `queue` or `retry`.
+    `phase` is `live`, `initial`, `queue` or `retry`; a retry that fails leaves phase,
+    group and position as they were. `awaits` is the token of the record it waits for
+    (`syncengine.awaiting`), where that is known.
     """
 
     map_id: int
@@ -87,6 +89,7 @@ class RecordFailure:
     position: str = ""
     source_row: Mapping[str, str | None] = field(default_factory=dict)
     mapped_row: Mapping[str, str | None] = field(default_factory=dict)
+    awaits: str = ""
 
 
 @dataclass(frozen=True)
@@ -168,13 +171,23 @@ class Journal(Protocol):
         """Open (or count up) one error per map, direction and key. Durable when it
         returns."""
 
-    def open_keys(self, map_id: int, direction: Direction) -> set[Row]:
-        """Keys with an open error."""
+    def open_codes(self) -> Mapping[tuple[int, Direction], frozenset[str]]:
+        """Codes of the open errors of each leg of the connection set; legs without
+        errors are left out. Cheap, however many errors there are."""
+
+    def open_among(
+        self, map_id: int, direction: Direction, keys: Collection[Row]
+    ) -> set[Row]:
+        """Those of `keys` that have an open error."""
+
+    def wake(self, map_id: int, direction: Direction, awaited: Collection[str]) -> None:
+        """Make open errors that wait for one of these records due for a retry now."""
 
     def close_failures(
         self, map_id: int, direction: Direction, keys: Sequence[Row], state: str
     ) -> None:
-        """Close open errors of these keys as `superseded` or `resolved`."""
+        """Close open errors of these keys as `superseded` or `resolved`. Records that
+        were held back by the last one of their transaction become due for a retry."""
 
     def retries(self, limit: int) -> Sequence[RetryRequest]:
         """Errors of this stream whose retry is asked for or due, and that are still

@@ -30,9 +30,49 @@ class Phase(models.TextChoices):
     RETRY = "retry", "Retry"
 
 
+class ErrorGroup(models.Model):
+    """One cause of many errors: map, direction, code, column and the message without
+    what differs from record to record. The database itself moves the counts with
+    every change of an error (migration 0003), so that no reader counts a million."""
+
+    table_map = models.ForeignKey(
+        TableMap, on_delete=models.CASCADE, related_name="error_groups", db_index=False
+    )
+    direction = models.CharField(max_length=20, choices=DirectionChoices.choices)
+    code = models.CharField(max_length=60)
+    column = models.CharField(max_length=200, blank=True)
+    text = models.TextField()
+    signature = models.CharField(max_length=32)
+    waiting_count = models.BigIntegerField(default=0, db_default=0)
+    retrying_count = models.BigIntegerField(default=0, db_default=0)
+    kept_count = models.BigIntegerField(default=0, db_default=0)
+    first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-waiting_count", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["table_map", "direction", "signature"],
+                name="error_group_once",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["-waiting_count", "-id"],
+                condition=Q(waiting_count__gt=0),
+                name="error_group_with_open",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.table_map}: {self.text}"
+
+
 class SyncError(models.Model):
     """One record that waits for its cause to be mended. A later failure of the same
-    record counts up the open error instead of adding another."""
+    record counts up the open error instead of adding another. `awaits` is the token of
+    a record that must arrive first (`syncengine.awaiting`)."""
 
     table_map = models.ForeignKey(
         TableMap, on_delete=models.CASCADE, related_name="errors"
@@ -58,6 +98,16 @@ class SyncError(models.Model):
     last_seen = models.DateTimeField()
     not_before = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveIntegerField(default=0)
+    cause = models.ForeignKey(
+        ErrorGroup,
+        on_delete=models.CASCADE,
+        related_name="errors",
+        null=True,
+        blank=True,
+        db_index=False,
+    )
+    awaits = models.TextField(blank=True, default="", db_default="")
+    closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-last_seen", "-id"]
@@ -75,11 +125,32 @@ class SyncError(models.Model):
                 name="error_due_for_retry",
             ),
             models.Index(
-                fields=["table_map", "state", "-last_seen"],
-                name="error_list_of_map",
+                fields=["-id"],
+                condition=Q(state__in=OPEN_ERROR_STATES),
+                name="error_open_list",
             ),
-            models.Index(fields=["state", "-last_seen"], name="error_list_of_all"),
-            models.Index(fields=["table_map", "key_text"], name="error_of_record"),
+            models.Index(
+                fields=["table_map", "-id"],
+                condition=Q(state__in=OPEN_ERROR_STATES),
+                name="error_open_of_map",
+            ),
+            models.Index(fields=["state", "-id"], name="error_list_of_state"),
+            models.Index(fields=["cause", "-id"], name="error_list_of_cause"),
+            models.Index(
+                fields=["table_map", "direction", "awaits"],
+                condition=Q(state__in=OPEN_ERROR_STATES) & ~Q(awaits=""),
+                name="error_waits_for",
+            ),
+            models.Index(
+                fields=["group"],
+                condition=Q(state__in=OPEN_ERROR_STATES) & ~Q(group=""),
+                name="error_of_transaction",
+            ),
+            models.Index(
+                fields=["closed_at"],
+                condition=Q(closed_at__isnull=False),
+                name="error_closed",
+            ),
         ]
 
     def __str__(self) -> str:

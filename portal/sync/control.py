@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from portal.activity import services as activity
 from portal.environments.models import ConnectionSet, Stream
+from portal.errors.waking import wake_waiting
 from portal.maps.conversion import all_to_engine
 from portal.maps.models import Leg, MapState, TableMap
 from portal.runs.models import InitialSyncRun, RunState
@@ -134,6 +135,7 @@ class PortalControl:
         ).first()
         if run is not None:
             complete_run(run)
+            wake_waiting(self._set_id)
         if old not in (MapState.INITIALIZING, MapState.RESUMING):
             return
         table_map.state = MapState.RUNNING

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -15,8 +13,9 @@ from django.utils import timezone
 from portal.activity import services as activity
 from portal.alerts import services as alerts
 from portal.environments.models import ConnectionSet, Stream
-from portal.errors.models import OPEN_ERROR_STATES, Conflict, ErrorState, SyncError
+from portal.errors.models import Conflict
 from portal.maps.models import Leg, TableMap
+from portal.sync.failed_records import FailedRecords, key_text
 from portal.sync.models import QueuedChange
 from syncengine.mapping.compiled import Row
 from syncengine.mapping.model import Direction
@@ -30,39 +29,6 @@ from syncengine.ports import (
     StreamReport,
 )
 
-PASSING = frozenset({"lookup_not_found", "reference_missing", "transaction_held"})
-"""Causes that often pass by themselves: the record waited for may still arrive."""
-
-RETRY_AFTER_SECONDS = (2, 5, 15, 60, 300)
-"""Waits before the automatic retries of passing causes; the last one repeats."""
-
-ATTEMPTS_BY_ITSELF = 20
-
-_OPEN_FAILURES = """
-INSERT INTO errors_syncerror AS e (
-    table_map_id, direction, phase, key, key_text, code, "column", message, remote,
-    operation, "group", position, source_row, mapped_row, state, count, first_seen,
-    last_seen, not_before, attempts)
-SELECT n.*, 'open', 1, %(now)s, %(now)s, NULL, 0
-FROM jsonb_to_recordset(%(rows)s::jsonb) AS n(
-    table_map_id bigint, direction text, phase text, key jsonb, key_text text,
-    code text, "column" text, message text, remote text, operation text,
-    "group" text, position text, source_row jsonb, mapped_row jsonb)
-ON CONFLICT (table_map_id, direction, key_text)
-WHERE state IN ('open', 'retrying') DO UPDATE SET
-    phase = excluded.phase, code = excluded.code, "column" = excluded."column",
-    message = excluded.message, remote = excluded.remote,
-    operation = excluded.operation, "group" = excluded."group",
-    position = excluded.position, source_row = excluded.source_row,
-    mapped_row = excluded.mapped_row, state = 'open', last_seen = excluded.last_seen,
-    count = e.count + CASE WHEN e.position = excluded.position
-                            AND excluded.position <> '' THEN 0 ELSE 1 END,
-    not_before = NULL,
-    attempts = CASE WHEN excluded.phase = 'retry' THEN e.attempts + 1
-                    ELSE e.attempts END
-RETURNING id, code, attempts
-"""
-
 _WRITTEN = """
 UPDATE maps_tablemap m SET
     rows_synced = m.rows_synced + n.rows,
@@ -72,86 +38,43 @@ WHERE m.id = n.id
 """
 
 
-def key_text(key: Sequence[str | None]) -> str:
-    """A record's key for people and for searching: parts joined by ` / `."""
-    return " / ".join("(empty)" if part is None else part for part in key)
-
-
 class PortalJournal:
     """The Journal of one connection set and, where it serves a stream, its source."""
 
     def __init__(self, connection_set: ConnectionSet, stream: Stream | None) -> None:
         self._set = connection_set
         self._stream = stream
+        self._failed = FailedRecords(connection_set.pk)
 
     # -- errors ---------------------------------------------------------------------
 
     def record_failures(self, failures: Sequence[RecordFailure]) -> None:
         """Open, or count up, one error per map, direction and key."""
-        if not failures:
-            return
-        latest = {(f.map_id, f.direction.value, key_text(f.key)): f for f in failures}
-        now = timezone.now()
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(
-                _OPEN_FAILURES,
-                {
-                    "rows": json.dumps([_failure_row(f) for f in latest.values()]),
-                    "now": now,
-                },
-            )
-            self._plan_retries(cursor.fetchall(), now)
+        self._failed.record(failures)
 
-    def _plan_retries(
-        self, opened: Sequence[tuple[int, str, int]], now: datetime
-    ) -> None:
-        waits: dict[int, list[int]] = {}
-        for error_id, code, attempts in opened:
-            if code in PASSING and attempts < ATTEMPTS_BY_ITSELF:
-                step = min(attempts, len(RETRY_AFTER_SECONDS) - 1)
-                waits.setdefault(RETRY_AFTER_SECONDS[step], []).append(error_id)
-        for seconds, ids in waits.items():
-            SyncError.objects.filter(pk__in=ids).update(
-                not_before=now + timedelta(seconds=seconds)
-            )
+    def open_codes(self) -> Mapping[tuple[int, Direction], frozenset[str]]:
+        """Codes of the open errors of each leg."""
+        return self._failed.codes()
 
-    def open_keys(self, map_id: int, direction: Direction) -> set[Row]:
-        """Keys with an open error."""
-        keys = SyncError.objects.filter(
-            table_map_id=map_id, direction=direction.value, state__in=OPEN_ERROR_STATES
-        ).values_list("key", flat=True)
-        return {tuple(key) for key in keys}
+    def open_among(
+        self, map_id: int, direction: Direction, keys: Collection[Row]
+    ) -> set[Row]:
+        """Those of `keys` that have an open error."""
+        return self._failed.among(map_id, direction, keys)
+
+    def wake(self, map_id: int, direction: Direction, awaited: Collection[str]) -> None:
+        """Make errors that wait for one of these records due now."""
+        self._failed.wake(map_id, direction, awaited)
 
     def close_failures(
         self, map_id: int, direction: Direction, keys: Sequence[Row], state: str
     ) -> None:
         """Close open errors of these keys."""
-        SyncError.objects.filter(
-            table_map_id=map_id,
-            direction=direction.value,
-            key_text__in=[key_text(key) for key in keys],
-            state__in=OPEN_ERROR_STATES,
-        ).update(state=ErrorState(state), not_before=None, last_seen=timezone.now())
+        self._failed.close(map_id, direction, keys, state)
 
     def retries(self, limit: int) -> Sequence[RetryRequest]:
         """Errors of this stream whose retry is asked for or due."""
-        due = (
-            SyncError.objects.filter(
-                table_map__connection_set=self._set,
-                direction=self._direction.value,
-                state__in=OPEN_ERROR_STATES,
-                not_before__lte=timezone.now(),
-                table_map__legs__direction=F("direction"),
-                table_map__legs__mode=LegMode.LIVE.value,
-                table_map__legs__scope=0,
-            )
-            .order_by("not_before", "id")
-            .values_list("id", "table_map_id", "key", "operation")[:limit]
-        )
-        return [
-            RetryRequest(error_id, map_id, self._direction, tuple(key), operation)
-            for error_id, map_id, key, operation in due
-        ]
+        return self._failed.due(self._direction, limit)
 
     @property
     def _direction(self) -> Direction:
@@ -328,25 +251,6 @@ def _any_leg(wanted: set[tuple[int, str]]) -> Q:
 
 def _second(pair: tuple[int, str]) -> str:
     return pair[1]
-
-
-def _failure_row(failure: RecordFailure) -> dict[str, Any]:
-    return {
-        "table_map_id": failure.map_id,
-        "direction": failure.direction.value,
-        "phase": failure.phase,
-        "key": list(failure.key),
-        "key_text": key_text(failure.key),
-        "code": failure.code,
-        "column": failure.column,
-        "message": failure.message,
-        "remote": failure.remote,
-        "operation": failure.operation,
-        "group": failure.group,
-        "position": failure.position,
-        "source_row": dict(failure.source_row),
-        "mapped_row": dict(failure.mapped_row),
-    }
 
 
 def _queued_row(entry: QueuedEntry) -> QueuedChange:

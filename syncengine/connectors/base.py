@@ -292,7 +292,8 @@ class ColumnConflict:
 
 @dataclass(slots=True)
 class Outcome:
-    """Outcome of one operation. `conflicts` lists columns left as they were."""
+    """Outcome of one operation. `conflicts` lists columns left as they were;
+    `references` the columns of a foreign key that led nowhere."""
 
     reference: int
     kind: OutcomeKind
@@ -301,6 +302,7 @@ class Outcome:
     column: str = ""
     message: str = ""
     remote: str = ""
+    references: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

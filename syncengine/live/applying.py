@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from syncengine.awaiting import Arrivals, LegId
 from syncengine.connectors.base import (
     Outcome,
     OutcomeKind,
@@ -17,8 +18,9 @@ from syncengine.errors import RecordError
 from syncengine.live.failures import failures_of
 from syncengine.live.folding import Folded, fold, unfolded
 from syncengine.live.legs import LiveLeg
+from syncengine.live.open_errors import OpenErrors
 from syncengine.live.routing import Item, Refusal, Routed
-from syncengine.mapping.compiled import Row
+from syncengine.mapping.compiled import CompiledLeg, Row
 from syncengine.ports import Journal
 
 Settle = Callable[[Folded, Outcome], frozenset[int] | None]
@@ -45,23 +47,28 @@ class Tally:
     )
     last_change: dict[int, datetime] = field(default_factory=dict)
     misfits: dict[int, tuple[LiveLeg, Refusal]] = field(default_factory=dict)
+    woken: bool = False
+    """Records that waited for one that was written are due for a retry."""
 
 
 @dataclass
 class Done:
-    """What committed operations came to: counts and moments by map, and errors that
-    they close by leg."""
+    """What committed operations came to: counts and moments by map, errors that they
+    close by leg, and tokens of records that others wait for."""
 
+    arrivals: Arrivals
     written: dict[int, Counter[str]] = field(
         default_factory=lambda: defaultdict(Counter)
     )
     last_change: dict[int, datetime] = field(default_factory=dict)
     closed: dict[int, tuple[LiveLeg, list[Row]]] = field(default_factory=dict)
+    awaited: dict[LegId, set[str]] = field(default_factory=dict)
 
     def note(
         self, folded: Sequence[Folded], outcomes: Sequence[Outcome], moment: datetime
     ) -> None:
         """Add the outcomes of one write."""
+        arrived: list[Folded] = []
         for outcome in outcomes:
             found = folded[outcome.reference]
             leg = found.items[0].leg
@@ -70,10 +77,30 @@ class Done:
                 map_id = leg.configuration.map_id
                 self.written[map_id][name] += 1
                 self.last_change[map_id] = moment
+                arrived.append(found)
             if leg.open_keys:
-                key = found.items[-1].source_key
-                if key in leg.open_keys:
-                    self.closed.setdefault(id(leg), (leg, []))[1].append(key)
+                self.close(found)
+        self.arrive(arrived)
+
+    def close(self, found: Folded) -> None:
+        """The record of an operation is as it should be: so is its error."""
+        leg, key = found.items[0].leg, found.items[-1].source_key
+        if key in leg.open_keys:
+            self.closed.setdefault(id(leg), (leg, []))[1].append(key)
+
+    def arrive(self, arrived: Sequence[Folded]) -> None:
+        """Records are there that others may wait for; costs nothing while none do."""
+        if not self.arrivals.waiting:
+            return
+        rows: dict[int, tuple[CompiledLeg, list[Row]]] = {}
+        for found in arrived:
+            operation = found.operation
+            if operation.row is not None:
+                leg = operation.leg
+                rows.setdefault(id(leg), (leg, []))[1].append(operation.row)
+        for leg, written in rows.values():
+            for leg_id, tokens in self.arrivals.of(leg, written).items():
+                self.awaited.setdefault(leg_id, set()).update(tokens)
 
 
 class Applier:
@@ -81,10 +108,16 @@ class Applier:
     position alone (replays from the journal)."""
 
     def __init__(
-        self, writer: Writer, journal: Journal, settle: Settle, tally: Tally
+        self,
+        writer: Writer,
+        journal: Journal,
+        settle: Settle,
+        tally: Tally,
+        errors: OpenErrors,
     ) -> None:
         self._writer = writer
         self._journal = journal
+        self._errors = errors
         self._settle = settle
         self._tally = tally
 
@@ -162,17 +195,24 @@ class Applier:
                     failed.append((found, outcome))
                 elif outcome.conflicts:
                     try:
-                        self._settled(found, outcome, dropped)
+                        self._settled(found, outcome, dropped, work)
                     except RecordError as error:
                         failed.append((found, _failed(outcome, error)))
             if failed:
                 return failed
             operations = [o for o in operations if o.reference not in dropped]
 
-    def _settled(self, found: Folded, outcome: Outcome, dropped: set[int]) -> None:
+    def _settled(
+        self, found: Folded, outcome: Outcome, dropped: set[int], work: _Work
+    ) -> None:
         slots = self._settle(found, outcome)
         if slots is None:
             dropped.add(outcome.reference)
+            done = self.done()
+            done.close(found)
+            # A record that was deleted here may have come back with it.
+            done.arrive([found])
+            self.finish(done, work.phase)
             return
         operation = found.operation
         every = operation.only or frozenset(range(len(operation.leg.slots)))
@@ -224,6 +264,9 @@ class Applier:
         failures = failures_of(routed, refusals, work.phase)
         if failures:
             self._journal.record_failures(failures)
+        for failure in failures:
+            if failure.awaits:
+                self._errors.arrivals.waiting.add((failure.map_id, failure.direction))
 
     def _committed(
         self,
@@ -232,15 +275,23 @@ class Applier:
         outcomes: Sequence[Outcome],
         work: _Work,
     ) -> None:
-        done = Done()
+        done = self.done()
         done.note(folded, outcomes, batch[-1].transaction.committed_at)
         self.finish(done, work.phase)
 
+    def done(self) -> Done:
+        """To be filled with what is committed."""
+        return Done(self._errors.arrivals)
+
     def finish(self, done: Done, phase: str) -> None:
-        """Count what was committed, and close the errors it settles."""
+        """Count what was committed, close the errors it settles, and let records go on
+        that waited for what it brought."""
         for map_id, counts in done.written.items():
             self._tally.written[map_id].update(counts)
         self._tally.last_change.update(done.last_change)
+        for leg_id, tokens in done.awaited.items():
+            self._errors.wake(leg_id, tokens)
+            self._tally.woken = True
         for leg, keys in done.closed.values():
             self._journal.close_failures(
                 leg.configuration.map_id,
@@ -249,6 +300,8 @@ class Applier:
                 "resolved" if phase == "retry" else "superseded",
             )
             leg.open_keys.difference_update(keys)
+            # Held records of the same transaction may be due now.
+            self._tally.woken = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,4 +323,10 @@ def _failed(outcome: Outcome, error: RecordError) -> Outcome:
 
 
 def _refusal(outcome: Outcome) -> Refusal:
-    return Refusal(outcome.code, outcome.message, outcome.column, outcome.remote)
+    return Refusal(
+        outcome.code,
+        outcome.message,
+        outcome.column,
+        outcome.remote,
+        outcome.references,
+    )

@@ -15,7 +15,6 @@ from syncengine.mapping.dependencies import lookup_tables
 from syncengine.mapping.model import Direction, LegalEntityPair, TableMap
 from syncengine.mapping.schema import EnvironmentSchema
 from syncengine.ports import (
-    Journal,
     LegConfiguration,
     LegMode,
     QueuedEntry,
@@ -97,11 +96,10 @@ class Configurator:
     """Compiles legs on the present schemas; keeps those that have not changed."""
 
     def __init__(
-        self, source: Connector, target: Connector, journal: Journal, cache: LookupCache
+        self, source: Connector, target: Connector, cache: LookupCache
     ) -> None:
         self._source = source
         self._target = target
-        self._journal = journal
         self._cache = cache
         self._compiled: dict[LegKey, CompiledLeg] = {}
 
@@ -190,19 +188,15 @@ class Configurator:
         former = present.leg(
             configuration.map_id, configuration.direction, configuration.scope
         )
-        open_keys = self._journal.open_keys(
-            configuration.map_id, configuration.direction
-        )
         if former is not None and compiled is not None and former.compiled is compiled:
             former.configuration = configuration
-            former.open_keys = open_keys
             return former
         resolved = (
             [self._cache.table(lookup) for lookup in compiled.source_lookups]
             if compiled is not None
             else []
         )
-        return LiveLeg(configuration, compiled, resolved, problem, open_keys)
+        return LiveLeg(configuration, compiled, resolved, problem)
 
     def _compile(
         self,

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from syncengine.awaiting import awaited
 from syncengine.connectors.base import is_part
 from syncengine.live.routing import Item, Refusal, Routed
+from syncengine.mapping.causes import HELD
 from syncengine.mapping.compiled import Row, named_values
 from syncengine.mapping.model import OnError
 from syncengine.ports import RecordFailure
 
 WHOLE_TRANSACTION_LIMIT = 1_000
 """Larger source transactions always isolate by record."""
-
-HELD = "transaction_held"
 
 
 def failures_of(
@@ -28,7 +28,7 @@ def failures_of(
     waiting = [item for item in routed.items if not item.parked]
     parked = [item for item in waiting if item in refused or item.refusal is not None]
     whole = (
-        len(waiting) <= WHOLE_TRANSACTION_LIMIT
+        len(routed.items) <= WHOLE_TRANSACTION_LIMIT
         and not is_part(routed.position)
         and any(_holds_transaction(item) for item in parked)
     )
@@ -42,6 +42,7 @@ def failures_of(
                 continue
             reason = _held(first, reasons[first])
         item.parked = True
+        item.leg.has_errors = True
         item.leg.open_keys.add(item.source_key)
         result.append(_failure(routed, item, reason, phase))
     return _last_per_record(result)
@@ -77,7 +78,15 @@ def _failure(routed: Routed, item: Item, reason: Refusal, phase: str) -> RecordF
         position=routed.position,
         source_row=dict(zip(item.columns, item.source_row, strict=True)),
         mapped_row=mapped_values(item),
+        awaits=_awaited(item, reason),
     )
+
+
+def _awaited(item: Item, reason: Refusal) -> str:
+    leg = item.leg.compiled
+    if leg is None:
+        return ""
+    return awaited(leg, item.row, reason.code, reason.column, reason.references)
 
 
 def mapped_values(item: Item) -> dict[str, str | None]:

@@ -52,6 +52,10 @@ def unfolded(items: Iterable[Item]) -> list[Folded]:
 
 
 def _operation(leg: CompiledLeg, item: Item, reference: int) -> Operation:
+    """What to do for one change. After an earlier change of the record was parked, in
+    this very batch perhaps, the target does not hold the image before this one."""
+    known = item.leg.open_keys
+    force = item.force or (bool(known) and item.source_key in known)
     return Operation(
         leg=leg,
         kind=item.kind,
@@ -59,7 +63,7 @@ def _operation(leg: CompiledLeg, item: Item, reference: int) -> Operation:
         row=item.row,
         history=() if item.base is None else (item.base,),
         update=item.kind is OperationKind.UPSERT and item.base is not None,
-        force=item.force,
+        force=force,
         reference=reference,
     )
 

@@ -92,7 +92,7 @@ class LargeTransactions:
 
     def _as_one(self, transaction: Transaction, pulse: Callable[[str], None]) -> bool:
         """True when something was written."""
-        done = Done()
+        done = self._applier.done()
         with ExitStack() as stack:
             unit: Unit | None = None
             for routed in self._routed(transaction):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
+from syncengine.awaiting import LegId
 from syncengine.connectors.base import Reader, ReadRequest, Relation
 from syncengine.mapping.compiled import BoundLeg, CompiledLeg, Lookup, Resolved, Row
 from syncengine.ports import LegConfiguration
@@ -71,14 +72,21 @@ class Layout:
 @dataclass
 class LiveLeg:
     """One leg of the stream. `compiled` is None while its tables do not fit the map;
-    `problem` then says why."""
+    `problem` then says why. `has_errors` when records of it have an open error;
+    `open_keys` are those of them that the present batch is about."""
 
     configuration: LegConfiguration
     compiled: CompiledLeg | None
     resolved: Resolved
     problem: str = ""
+    has_errors: bool = False
     open_keys: set[Row] = field(default_factory=set)
     _layouts: dict[int, Layout] = field(default_factory=dict)
+
+    @property
+    def id(self) -> LegId:
+        """The leg by map and direction."""
+        return self.configuration.map_id, self.configuration.direction
 
     @property
     def global_table(self) -> bool:

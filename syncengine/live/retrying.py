@@ -15,7 +15,10 @@ from syncengine.live.routing import Item, Routed, refusal_of
 from syncengine.mapping.compiled import CompiledLeg, Row
 from syncengine.ports import Journal, LegMode, RetryRequest
 
-RETRIES_AT_ONCE = 500
+MOST_AT_ONCE = 1_000
+FEWEST_AT_ONCE = 50
+"""A portion that is refused is halved again and again, while changes wait behind it:
+portions shrink while much of them is refused, and grow while all goes well."""
 
 
 class Retrier:
@@ -25,38 +28,57 @@ class Retrier:
         self._reader = reader
         self._applier = applier
         self._journal = journal
+        self._portion = MOST_AT_ONCE
 
-    def run(self, configuration: Configuration) -> None:
-        """Try what is due, a portion at a time."""
+    def run(self, configuration: Configuration) -> bool:
+        """Try a portion of what is due; True when more is likely to be due now. Raises
+        OutageError and TransientError; the rest of the portion stays due then."""
+        requests = self._journal.retries(self._portion)
         due: dict[int, tuple[LiveLeg, list[RetryRequest]]] = {}
-        for request in self._journal.retries(RETRIES_AT_ONCE):
+        for request in requests:
             leg = configuration.leg_of(request.map_id, request.direction, request.key)
             if leg is None or leg.compiled is None:
                 continue
             if leg.configuration.mode is not LegMode.LIVE:
                 continue
             due.setdefault(id(leg), (leg, []))[1].append(request)
-        for leg, requests in due.values():
-            self._retry(leg, requests)
+        more = bool(due) and len(requests) == self._portion
+        refused = sum(self._retry(leg, chosen) for leg, chosen in due.values())
+        if refused * 10 > len(requests):
+            self._portion = max(FEWEST_AT_ONCE, self._portion // 4)
+        else:
+            self._portion = min(MOST_AT_ONCE, self._portion * 2)
+        return more
 
-    def _retry(self, leg: LiveLeg, requests: Sequence[RetryRequest]) -> None:
+    def _retry(self, leg: LiveLeg, requests: Sequence[RetryRequest]) -> int:
+        """Try records of one leg; gives how many were refused again."""
         compiled = leg.compiled
         if compiled is None:
-            return
+            return 0
         keys = [request.key for request in requests]
         rows = self._present(compiled, keys)
         batch: list[Routed] = []
+        gone: list[Row] = []
+        leg.has_errors = True
         for request in requests:
             present = rows.get(request.key, [])
             items = [
                 self._item(leg, compiled, row, request) for row in present
             ] or self._gone(leg, compiled, request)
             if not items:
+                gone.append(request.key)
                 continue
             leg.open_keys.add(request.key)
             batch.append(_alone(request, items))
+        if gone:
+            configuration = leg.configuration
+            self._journal.close_failures(
+                configuration.map_id, configuration.direction, gone, "resolved"
+            )
+            leg.open_keys.difference_update(gone)
         if batch:
             self._applier.apply(batch, phase="retry", position=False)
+        return sum(any(item.parked for item in routed.items) for routed in batch)
 
     def _present(self, leg: CompiledLeg, keys: Sequence[Row]) -> dict[Row, list[Row]]:
         bound = leg.bind(leg.source_paths)
@@ -89,14 +111,9 @@ class Retrier:
     def _gone(
         self, leg: LiveLeg, compiled: CompiledLeg, request: RetryRequest
     ) -> list[Item]:
-        """The source row is no more (or out of scope): its error is settled. A delete
-        that failed is tried again as such."""
+        """The source row is no more (or out of scope): nothing is to be done, and the
+        error is settled. A delete that failed is tried again as such."""
         if request.operation != OperationKind.DELETE.value:
-            configuration = leg.configuration
-            self._journal.close_failures(
-                configuration.map_id, configuration.direction, [request.key], "resolved"
-            )
-            leg.open_keys.discard(request.key)
             return []
         paths = compiled.source_paths
         known = dict(zip(compiled.source_key, request.key, strict=True))

@@ -17,6 +17,7 @@ from syncengine.connectors.base import (
 )
 from syncengine.errors import EngineError, RecordError
 from syncengine.live.legs import Layout, LiveLeg, LookupCache, collect_references
+from syncengine.live.open_errors import OpenErrors
 from syncengine.mapping.compiled import Lookup, Row
 from syncengine.mapping.model import OnFilterExit
 from syncengine.ports import LegMode, QueuedEntry
@@ -30,6 +31,7 @@ class Refusal:
     message: str
     column: str = ""
     remote: str = ""
+    references: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -64,9 +66,10 @@ class Routed:
 class Router:
     """Routes transactions to the legs of one stream."""
 
-    def __init__(self, reader: Reader, cache: LookupCache) -> None:
+    def __init__(self, reader: Reader, cache: LookupCache, errors: OpenErrors) -> None:
         self._reader = reader
         self._cache = cache
+        self._errors = errors
         self._legs: Mapping[str, Sequence[LiveLeg]] = {}
         self._lookup_tables: frozenset[str] = frozenset()
 
@@ -92,6 +95,7 @@ class Router:
                     self._forget(change)
         self._cache.trim()
         self._look_up(transactions, replay)
+        self._look_for_errors(transactions, replay)
         return [self._route(transaction, replay) for transaction in transactions]
 
     def _forget(self, change: Change) -> None:
@@ -119,6 +123,23 @@ class Router:
                     collect_references(leg, layout, (change.new, change.old), wanted)
         if wanted:
             self._cache.fetch(self._reader, wanted)
+
+    def _look_for_errors(
+        self, transactions: Sequence[Transaction], replay: LiveLeg | None
+    ) -> None:
+        """Learn which of the records have an open error, a query for each leg that has
+        any."""
+        wanted: dict[int, tuple[LiveLeg, set[Row]]] = {}
+        for transaction in transactions:
+            for change in transaction.changes:
+                for leg in self._targets(change, replay):
+                    if leg.has_errors and leg.compiled is not None:
+                        _, keys = wanted.setdefault(id(leg), (leg, set()))
+                        for row in (change.new, change.old):
+                            if row is not None:
+                                keys.add(self._source_key(leg, change, row))
+        for leg, keys in wanted.values():
+            self._errors.look_up(leg, keys)
 
     def _route(self, transaction: Transaction, replay: LiveLeg | None) -> Routed:
         routed = Routed(transaction.position, transaction)

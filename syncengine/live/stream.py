@@ -31,6 +31,7 @@ from syncengine.live.draining import Drainer
 from syncengine.live.due import Due
 from syncengine.live.large import LargeTransactions, SourceLost, Stopped
 from syncengine.live.legs import LiveLeg, LookupCache
+from syncengine.live.open_errors import OpenErrors
 from syncengine.live.overwritten import Overwritten
 from syncengine.live.receiving import Receiver
 from syncengine.live.retrying import Retrier
@@ -175,14 +176,16 @@ class _Session:
         )
         stack.callback(self._receiver.close)
         self._cache = LookupCache()
-        self._configurator = Configurator(source, target, journal, self._cache)
-        self._router = Router(self._reader, self._cache)
+        self._configurator = Configurator(source, target, self._cache)
+        self._errors = OpenErrors(journal)
+        self._router = Router(self._reader, self._cache, self._errors)
         self._configuration = Configuration.empty()
         self._applier = Applier(
             self._writer,
             journal,
             settle_with(self._settler, lambda: self._configuration),
             self._tally,
+            self._errors,
         )
         self._large = LargeTransactions(
             self._router,
@@ -200,6 +203,8 @@ class _Session:
             control,
         )
         self._retrier = Retrier(self._reader, self._applier, journal)
+        self._retrying = False
+        self._trouble = ""
         self._capture = Capture(source, link, journal)
         self._lag_seconds = 0.0
         self._unflushed = False
@@ -241,8 +246,9 @@ class _Session:
         return self._drainer.due(self._configuration, self._receiver.seen_position)
 
     def _waiting_time(self) -> float:
-        """Do not wait for new changes while there are queued ones to replay."""
-        return 0.0 if self._due_legs() else self._settings.wait
+        """Do not wait for new changes while there are others to replay or retry."""
+        busy = self._retrying or self._due_legs()
+        return 0.0 if busy else self._settings.wait
 
     # -- configuration --------------------------------------------------------------
 
@@ -257,6 +263,7 @@ class _Session:
             self._control.configuration(), self._configuration
         )
         self._router.use(self._configuration.by_table)
+        self._errors.use(self._configuration.legs)
         self._watcher.watch(self._configurator.watched(self._configuration))
         self._due.force("retry")
         for leg in self._configuration.broken():
@@ -395,8 +402,7 @@ class _Session:
             return
         if len(due) < len(self._drainer.draining(self._configuration)):
             self._receiver.ask()
-        if self._due.now("retry", self._settings.retry_every):
-            self._retrier.run(self._configuration)
+        self._retry()
         if self._tally.misfits:
             self._report_misfits()
         if self._watcher.tables_changed.is_set():
@@ -408,6 +414,24 @@ class _Session:
             self._capture.ensure(
                 self._configurator.watched(self._configuration).captured
             )
+
+    def _retry(self) -> None:
+        """Try a portion of what is due again: each second, and without a pause while
+        there is more or a record that others waited for has arrived."""
+        if self._due.now("errors", self._settings.check_every):
+            self._errors.refresh()
+        at_once = self._retrying or self._tally.woken
+        if not (self._due.now("retry", self._settings.retry_every) or at_once):
+            return
+        self._tally.woken = False
+        try:
+            self._retrying = self._retrier.run(self._configuration)
+        except TransientError as error:
+            # They stay due; live changes need not wait for what holds them up.
+            self._retrying = False
+            self._trouble = f"Retries wait: {error.message}"
+        else:
+            self._trouble = ""
 
     def _report_misfits(self) -> None:
         """A table is gone (or was a moment ago): both streams queue the map's changes
@@ -444,6 +468,7 @@ class _Session:
                 position=self._receiver.seen_position,
                 lag_seconds=self._lag_seconds,
                 lag_bytes=self._watcher.lag_bytes,
+                message=self._trouble,
                 written=written,
                 last_change=moments,
                 canary=self._canary.state,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
+from syncengine.mapping.causes import HELD
 from syncengine.mapping.compiled import Row
 from syncengine.mapping.model import Direction, LegalEntityPair, Side, TableMap
 from syncengine.ports import (
@@ -115,13 +116,36 @@ class MemoryStream:
                     number = next(self.state.ids)
                     self.state.errors[key] = OpenError(number, failure)
                 else:
+                    if failure.phase == "retry":
+                        failure = replace(
+                            failure,
+                            phase=found.failure.phase,
+                            group=found.failure.group,
+                        )
                     found.failure = failure
                     found.count += 1
                     found.retry = False
 
-    def open_keys(self, map_id: int, direction: Direction) -> set[Row]:
+    def open_codes(self) -> Mapping[LegKey, frozenset[str]]:
         with self.state.lock:
-            return {k[2] for k in self.state.errors if k[:2] == (map_id, direction)}
+            found: dict[LegKey, frozenset[str]] = defaultdict(frozenset)
+            for key, error in self.state.errors.items():
+                found[key[:2]] |= {error.failure.code}
+            return found
+
+    def open_among(
+        self, map_id: int, direction: Direction, keys: Collection[Row]
+    ) -> set[Row]:
+        with self.state.lock:
+            return {
+                key for key in keys if (map_id, direction, key) in self.state.errors
+            }
+
+    def wake(self, map_id: int, direction: Direction, awaited: Collection[str]) -> None:
+        with self.state.lock:
+            for key, error in self.state.errors.items():
+                if key[:2] == (map_id, direction) and error.failure.awaits in awaited:
+                    error.retry = True
 
     def close_failures(
         self, map_id: int, direction: Direction, keys: Sequence[Row], state: str
@@ -131,6 +155,14 @@ class MemoryStream:
                 found = self.state.errors.pop((map_id, direction, key), None)
                 if found is not None:
                     self.state.closed.append((found.failure, state))
+                    self._let_go(found.failure.group)
+
+    def _let_go(self, group: str) -> None:
+        """Held records go on when the last culprit of their transaction is settled."""
+        members = [e for e in self.state.errors.values() if e.failure.group == group]
+        if group and all(e.failure.code == HELD for e in members):
+            for error in members:
+                error.retry = True
 
     def retries(self, limit: int) -> Sequence[RetryRequest]:
         with self.state.lock:

@@ -114,15 +114,22 @@ class MemoryJournal:
     def record_failures(self, failures: Sequence[RecordFailure]) -> None:
         self.failures.update({failure.key: failure for failure in failures})
 
-    def open_keys(self, map_id: int, direction: Direction) -> set[Row]:
-        return set(self.failures)
+    def open_codes(self) -> dict[tuple[int, Direction], frozenset[str]]:
+        return {
+            (1, direction): frozenset(self.codes.values()) for direction in Direction
+        }
+
+    def open_among(
+        self, map_id: int, direction: Direction, keys: Collection[Row]
+    ) -> set[Row]:
+        return {key for key in keys if key in self.failures}
 
     def close_failures(
         self, map_id: int, direction: Direction, keys: Sequence[Row], state: str
     ) -> None:
         for key in keys:
-            self.closed.append(key)
-            del self.failures[key]
+            if self.failures.pop(key, None) is not None:
+                self.closed.append(key)
 
     @property
     def codes(self) -> dict[Row, str]:

@@ -9,10 +9,11 @@ from django.utils import timezone
 
 from portal.activity.models import ActivityEvent
 from portal.environments.models import ConnectionSet, Stream
-from portal.errors.models import SyncError
+from portal.errors.models import ErrorGroup, SyncError
 from portal.maps.models import TableMap
 from portal.runs.models import InitialSyncRun, LegRun
 from portal.sync.models import QueuedChange
+from syncengine.mapping.causes import cause_signature, cause_text
 
 TO_DATAVERSE = "finops_to_dataverse"
 TO_FINOPS = "dataverse_to_finops"
@@ -40,7 +41,28 @@ def make_error(
         "first_seen": ago(600),
         "last_seen": ago(30),
     }
-    return SyncError.objects.create(table_map=table_map, **{**defaults, **values})
+    error = SyncError(table_map=table_map, **{**defaults, **values})
+    error.cause = error.cause or make_cause(error)
+    error.save()
+    return error
+
+
+def make_cause(error: SyncError) -> ErrorGroup:
+    """The cause of an error, as the journal would group it."""
+    text = cause_text(error.code, error.message, error.key)
+    cause, _ = ErrorGroup.objects.get_or_create(
+        table_map=error.table_map,
+        direction=error.direction,
+        signature=cause_signature(error.code, error.column, text),
+        defaults={
+            "code": error.code,
+            "column": error.column,
+            "text": text,
+            "first_seen": error.first_seen,
+            "last_seen": error.last_seen,
+        },
+    )
+    return cause
 
 
 def make_queued(table_map: TableMap, number: int = 1, **values: Any) -> QueuedChange:

@@ -27,6 +27,7 @@ from tests.factories import (
     make_environment,
     make_map,
 )
+from tests.portal.page_rows import make_cause
 
 ROOT = Path(__file__).resolve().parents[2]
 MOMENT = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -64,7 +65,7 @@ def program(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
 
 
 def make_error(table_map: TableMap, key: str, **values: Any) -> SyncError:
-    return SyncError.objects.create(
+    error = SyncError(
         **{
             "table_map": table_map,
             "direction": "finops_to_dataverse",
@@ -79,6 +80,9 @@ def make_error(table_map: TableMap, key: str, **values: Any) -> SyncError:
             **values,
         }
     )
+    error.cause = make_cause(error)
+    error.save()
+    return error
 
 
 @pytest.fixture

@@ -25,11 +25,11 @@ from syncengine.connectors.postgres.lookups import (
     collect,
     key_arrays,
     lookup_failure,
-    own_key,
 )
 from syncengine.connectors.postgres.pipeline import Pipeline, Sent
 from syncengine.connectors.postgres.statements import LegStatements
 from syncengine.mapping.compiled import CompiledLeg, Lookup, Row
+from syncengine.mapping.natural_keys import own_key
 
 References = dict[int, dict[Wanted, str]]
 """What was found, by slot: reference of a natural key and the row's company."""

@@ -21,6 +21,10 @@ _TRANSIENT = {
 
 _CANCELLED = "cancelled"
 
+_RAISED = "exec_stmt_raise"
+_POLICY = "ExecWithCheckOptions"
+"""The server's functions behind a trigger's own RAISE and a refusing policy."""
+
 _OUTAGES = {
     "53100": ("disk_full", "The disk of {place} is full."),
     "53200": ("out_of_memory", "The server of {place} is out of memory."),
@@ -32,9 +36,20 @@ _OUTAGES = {
     "57P03": ("unreachable", "The server of {place} is starting up or recovering."),
     "57P04": ("unreachable", "The database of {place} was dropped."),
     "57P05": ("unreachable", "{place} closed an idle connection."),
+    "55000": ("not_ready", "{place} does not take writes as it is set up: {words}"),
+    "55006": ("not_ready", "{place} has the table in use: {words}"),
 }
 
+SESSION_LOST = "session_lost"
+"""The session no longer holds what was prepared on it: it must be made anew."""
+
+_SESSION_LOST = (SESSION_LOST, "The session on {place} is out of step: {words}")
+
 _OUTAGE_CLASSES = {
+    "25": _SESSION_LOST,
+    "26": _SESSION_LOST,
+    "34": _SESSION_LOST,
+    "3B": _SESSION_LOST,
     "08": ("unreachable", "The connection to {place} was lost."),
     "53": ("out_of_resources", "The server of {place} is out of resources."),
     "58": ("server_failure", "The server of {place} had a system error."),
@@ -119,9 +134,12 @@ def translate_error(error: psycopg.Error, place: str = "") -> EngineError | Outc
     where = place or "the database"
     words = _words(error)
     remote = _remote(error)
-    if state in _TRANSIENT:
+    if _is_verdict(state, error):
+        return _refusal(state, error, words, remote)
+    if state in _TRANSIENT or state[:2] == "40":
         code = _CANCELLED if state == "57014" else None
-        return TransientError(_TRANSIENT[state], code=code, remote=remote)
+        sentence = _TRANSIENT.get(state, _TRANSIENT["40001"])
+        return TransientError(sentence, code=code, remote=remote)
     if state in ("28P01", "28000"):
         return connection_refused(remote, place)
     if state == "3D000":
@@ -178,11 +196,27 @@ def without_secrets(text: str) -> str:
     return _NAME_OF_SECRET.sub(lambda found: (found[1] or found[2]) + "***", text)
 
 
+def _is_verdict(state: str, error: psycopg.Error) -> bool:
+    """True when a rule of the table judged this very row, whatever code it gave: a
+    trigger's own RAISE, or a row security policy. No outage, however it is numbered.
+    """
+    if error.diag.source_function in (_RAISED, _POLICY):
+        return True
+    return state[:2] == "55" and "PL/pgSQL" in (error.diag.context or "")
+
+
 def _refusal(state: str, error: psycopg.Error, words: str, remote: str) -> Outcome:
     diag = error.diag
     column = diag.column_name or _copied_column(diag)
+    references: tuple[str, ...] = ()
     if state == "23503":
-        code, message = _broken_reference(diag)
+        code, message, references = _broken_reference(diag)
+    elif diag.source_function == _POLICY:
+        code, message = "refused_by_policy", f"A policy refuses the row: {words}"
+    elif diag.source_function == _RAISED and state in _TRANSIENT:
+        code, message = "transient", f"A trigger asks for another try: {words}"
+    elif diag.source_function == _RAISED and state[:2] != "23":
+        code, message = "refused_by_trigger", f"A trigger refuses the row: {words}"
     else:
         code, sentence = _REFUSED.get(state, ("refused", "The row is refused: {words}"))
         message = sentence.format(
@@ -199,21 +233,24 @@ def _refusal(state: str, error: psycopg.Error, words: str, remote: str) -> Outco
         column=column or _single(_key_columns(diag)),
         message=_sentence(message),
         remote=remote,
+        references=references,
     )
 
 
-def _broken_reference(diag: Diagnostic) -> tuple[str, str]:
+def _broken_reference(diag: Diagnostic) -> tuple[str, str, tuple[str, ...]]:
     table = diag.table_name or "another table"
     if "still referenced" in (diag.message_detail or ""):
         return (
             "still_referenced",
             f"Rows of {table} still refer to this row (rule {diag.constraint_name}).",
+            (),
         )
     columns = _key_columns(diag) or "a reference"
     return (
         "reference_missing",
         f"{columns} of {table} refers to a row that does not exist "
         f"(rule {diag.constraint_name}).",
+        tuple(name.strip(' "') for name in _key_columns(diag).split(",")),
     )
 
 

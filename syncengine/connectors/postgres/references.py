@@ -17,10 +17,10 @@ from syncengine.connectors.postgres.lookups import (
     collect,
     key_arrays,
     lookup_failure,
-    own_key,
 )
 from syncengine.connectors.postgres.statements import LegStatements
 from syncengine.mapping.compiled import CompiledLeg, Lookup, Row
+from syncengine.mapping.natural_keys import own_key
 
 if TYPE_CHECKING:
     from syncengine.connectors.postgres.load import Record

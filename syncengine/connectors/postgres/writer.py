@@ -27,6 +27,7 @@ from syncengine.connectors.postgres.connection import (
     connect,
     translate_error,
 )
+from syncengine.connectors.postgres.errors import SESSION_LOST
 from syncengine.connectors.postgres.held import PostgresHeldRecord, lock_record
 from syncengine.connectors.postgres.names import MARK_PREFIX, row_name
 from syncengine.connectors.postgres.ordering import group_operations
@@ -103,6 +104,9 @@ class PostgresWriter:
             connection = connect(
                 self._settings, autocommit=True, application_name="dualwrite writer"
             )
+            # psycopg throws all prepared statements away, ours too, when it sees a
+            # ROLLBACK after it has prepared any by itself.
+            connection.prepare_threshold = None
             connection.execute(
                 "SELECT set_config('lock_timeout', %s, false)", [LOCK_TIMEOUT]
             )
@@ -148,6 +152,8 @@ class PostgresWriter:
             if isinstance(meaning, Outcome):
                 self._companies.known.clear()
                 raise WriteRefused(meaning) from error
+            if meaning.code == SESSION_LOST:
+                self.close()
             raise meaning from error
         except _Undo:
             self._abandon()
