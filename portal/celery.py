@@ -25,7 +25,7 @@ PR_SET_PDEATHSIG = 1
 
 app = Celery("portal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["portal.sync", "portal.runs", "portal.alerts"])
+app.autodiscover_tasks(["portal.sync", "portal.runs", "portal.alerts", "portal.errors"])
 
 
 @setup_logging.connect

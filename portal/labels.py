@@ -68,6 +68,18 @@ ERROR = {
     "dismissed": Label("Dismissed", "cancel", "off", "Somebody set it aside."),
 }
 
+RECOVERY = {
+    "passing": Label(
+        "Passes by itself", "update", "busy", "It is tried again, ever later."
+    ),
+    "waiting": Label(
+        "Waits for a record", "schedule", "wait", "It goes on when that one arrives."
+    ),
+    "person": Label(
+        "Needs you", "error", "bad", "Somebody must mend the data, the map or a table."
+    ),
+}
+
 HEALTH = {
     "on_time": Label("On time", "check_circle", "good"),
     "incomplete": Label("Incomplete", "update", "busy"),
@@ -126,6 +138,7 @@ KINDS = {
     "run": RUN,
     "error": ERROR,
     "health": HEALTH,
+    "recovery": RECOVERY,
     "finding": FINDING,
     "check": CHECK,
     "alert": ALERT,

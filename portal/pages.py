@@ -73,10 +73,15 @@ class KeysetPage:
 
 
 def keyset_page(
-    rows: QuerySet[Any], request: HttpRequest, *, size: int = PAGE_SIZE
+    rows: QuerySet[Any],
+    request: HttpRequest,
+    *,
+    size: int = PAGE_SIZE,
+    total: int | None = None,
 ) -> KeysetPage:
     """Newest first by id, from `?before=` or `?after=`: as quick on page 1,000 as on
-    page 1, and a row that arrives meanwhile moves nothing."""
+    page 1, and a row that arrives meanwhile moves nothing. `total` is the number of
+    rows where it is known; else they are counted, up to the limit."""
     before = _whole(request.GET.get("before"))
     after = _whole(request.GET.get("after"))
     if after is not None:
@@ -90,13 +95,15 @@ def keyset_page(
         has_older = len(found) > size
         shown = found[:size]
         has_newer = before is not None
-    total = rows.order_by()[: COUNT_LIMIT + 1].count()
+    limit = COUNT_LIMIT if total is None else total
+    if total is None:
+        total = rows.order_by()[: COUNT_LIMIT + 1].count()
     return KeysetPage(
         rows=shown,
         older=f"before={shown[-1].pk}" if shown and has_older else "",
         newer=f"after={shown[0].pk}" if shown and has_newer else "",
-        total=min(total, COUNT_LIMIT),
-        more_than_total=total > COUNT_LIMIT,
+        total=min(total, limit),
+        more_than_total=total > limit,
     )
 
 

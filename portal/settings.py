@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 import environ
+from celery.schedules import crontab
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
@@ -210,6 +211,11 @@ COPY_WORKERS = variables.read_whole(
 )
 RUN_HISTORY_DAYS = variables.read_whole("RUN_HISTORY_DAYS", 45, least=1)
 
+# Retention in days, 0 for ever (see portal/retention.py)
+ERRORS_KEPT_DAYS = variables.read_whole("ERRORS_KEPT_DAYS", 30)
+CONFLICTS_KEPT_DAYS = variables.read_whole("CONFLICTS_KEPT_DAYS", 180)
+ACTIVITY_KEPT_DAYS = variables.read_whole("ACTIVITY_KEPT_DAYS", 730)
+
 # Celery (see portal/celery.py)
 CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:1/0"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -250,6 +256,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "portal.sync.tasks.watch_canaries",
         "schedule": 10.0,
         "options": {"expires": 10.0},
+    },
+    "purge": {
+        "task": "portal.errors.tasks.purge",
+        "schedule": crontab(hour=2, minute=40),
+        "options": {"expires": 3600.0},
     },
     "evaluate-alert-rules": {
         "task": "portal.alerts.tasks.evaluate_rules",

@@ -9,14 +9,11 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.http import urlencode
 
-from portal.errors.models import OPEN_ERROR_STATES, ErrorState, SyncError
+from portal.errors.models import OPEN_ERROR_STATES, ErrorGroup, ErrorState, SyncError
 from portal.maps.models import DirectionChoices, TableMap
 
 WAITING = "waiting"
 """The filter for errors that are open or being retried; the default."""
-
-CODES_FROM = 2000
-"""The filter offers the codes of so many newest errors."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +25,13 @@ class ErrorFilter:
     code: str = ""
     state: str = WAITING
     key: str = ""
+    cause: int | None = None
     fixed_map: bool = False
 
     @staticmethod
     def read(values: Mapping[str, str], *, map_id: int | None = None) -> ErrorFilter:
         """From a query string or a form; what is unknown is ignored."""
-        wanted = values.get("map", "")
-        chosen = int(wanted) if wanted.isdecimal() and len(wanted) < 19 else None
+        chosen = _whole(values.get("map", ""))
         state = values.get("state", WAITING)
         if state not in (WAITING, "all", *ErrorState.values):
             state = WAITING
@@ -45,6 +42,7 @@ class ErrorFilter:
             code=values.get("code", "").strip(),
             state=state,
             key=values.get("key", "").strip(),
+            cause=_whole(values.get("cause", "")),
             fixed_map=map_id is not None,
         )
 
@@ -57,6 +55,7 @@ class ErrorFilter:
             or self.direction
             or self.code
             or self.key
+            or self.cause is not None
             or self.state != WAITING
         )
 
@@ -74,8 +73,13 @@ class ErrorFilter:
             "code": self.code,
             "state": "" if self.state == WAITING else self.state,
             "key": self.key,
+            "cause": str(self.cause or ""),
         }
         return [(name, value) for name, value in values.items() if value]
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < 19 else None
 
 
 def matching(filters: ErrorFilter) -> QuerySet[SyncError]:
@@ -87,13 +91,25 @@ def matching(filters: ErrorFilter) -> QuerySet[SyncError]:
         rows = rows.filter(state=filters.state)
     if filters.map_id is not None:
         rows = rows.filter(table_map=filters.map_id)
+    if filters.cause is not None:
+        rows = rows.filter(cause=filters.cause)
     if filters.direction:
         rows = rows.filter(direction=filters.direction)
     if filters.code:
-        rows = rows.filter(code=filters.code)
+        # By its few causes, which an index serves; a code alone has none.
+        rows = rows.filter(cause__in=_causes_of(filters))
     if filters.key:
         rows = rows.filter(key_text__icontains=filters.key)
     return rows
+
+
+def _causes_of(filters: ErrorFilter) -> list[int]:
+    causes = ErrorGroup.objects.filter(code=filters.code)
+    if filters.map_id is not None:
+        causes = causes.filter(table_map=filters.map_id)
+    if filters.direction:
+        causes = causes.filter(direction=filters.direction)
+    return list(causes.order_by().values_list("pk", flat=True))
 
 
 def error_list(filters: ErrorFilter) -> QuerySet[SyncError]:
@@ -113,14 +129,14 @@ def errors_by_id(ids: Iterable[int]) -> QuerySet[SyncError]:
 
 
 def choices(filters: ErrorFilter) -> dict[str, Any]:
-    """What the filter offers: maps and the codes that occurred lately."""
-    newest = SyncError.objects.order_by("-id")
+    """What the filter offers: maps and the codes of errors that are kept."""
+    causes = ErrorGroup.objects.order_by()
     maps: list[tuple[int, str]] = []
     if filters.fixed_map:
-        newest = newest.filter(table_map=filters.map_id)
+        causes = causes.filter(table_map=filters.map_id)
     else:
         maps = list(TableMap.objects.order_by("name").values_list("pk", "name"))
-    codes = set(newest.values_list("code", flat=True)[:CODES_FROM])
+    codes = set(causes.values_list("code", flat=True).distinct())
     codes |= {filters.code} - {""}
     return {
         "maps": maps,

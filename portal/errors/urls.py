@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from portal.errors import views
+from portal.errors import cause_views, views
 
 urlpatterns = [
     path("errors/", views.error_list, name="error_list"),
@@ -12,5 +12,7 @@ urlpatterns = [
     path("errors/retry/", views.retry, name="error_retry"),
     path("errors/dismiss/", views.dismiss, name="error_dismiss"),
     path("errors/export.csv", views.export, name="error_export"),
+    path("errors/causes/", cause_views.cause_list, name="cause_list"),
+    path("errors/causes/<int:cause_id>/", cause_views.cause_page, name="cause_page"),
     path("errors/<int:error_id>/", views.error_page, name="error_page"),
 ]

@@ -13,8 +13,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from portal.errors import queries, services
+from portal.errors.causes import cause_of, known_total
 from portal.errors.models import OPEN_ERROR_STATES, SyncError
-from portal.errors.queries import ErrorFilter
+from portal.errors.queries import WAITING, ErrorFilter
 from portal.pages import (
     chosen_ids,
     csv_download,
@@ -52,7 +53,10 @@ def error_list(request: HttpRequest) -> HttpResponse:
         {
             "filters": filters,
             "query": filters.query,
-            "page": keyset_page(queries.error_list(filters), request),
+            "page": keyset_page(
+                queries.error_list(filters), request, total=known_total(filters)
+            ),
+            "cause": cause_of(filters),
             "choices": queries.choices(filters),
         },
         title="Errors",
@@ -133,7 +137,9 @@ def dismiss(request: HttpRequest) -> HttpResponse:
         messages.success(request, f"{_errors(number)} dismissed.")
         return redirect(back)
     waiting = chosen.filter(state__in=OPEN_ERROR_STATES)
-    number = waiting.count()
+    filters = ErrorFilter.read(request.POST)
+    known = known_total(filters) if all_matching and filters.state == WAITING else None
+    number = waiting.count() if known is None else known
     if not number:
         messages.warning(request, "Choose at least one open error to dismiss.")
         return redirect(back)
@@ -143,7 +149,7 @@ def dismiss(request: HttpRequest) -> HttpResponse:
         {
             "number": number,
             "ids": [] if all_matching else waiting.values_list("pk", flat=True),
-            "pairs": ErrorFilter.read(request.POST).pairs if all_matching else [],
+            "pairs": filters.pairs if all_matching else [],
             "all_matching": all_matching,
             "next": back,
         },

@@ -1,11 +1,16 @@
-"""`dw errors` and `dw retry`."""
+"""`dw errors`, `dw retry` and `dw dismiss`."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+
+from django.db.models import QuerySet
 
 from portal.errors import services
+from portal.errors.causes import causes, documents
 from portal.errors.models import OPEN_ERROR_STATES, SyncError
+from portal.errors.queries import ErrorFilter
 from portal.management.results import Add, Console, Result, table
 from portal.maps.queries import find_map
 
@@ -14,9 +19,25 @@ def register(add: Add) -> None:
     """Add the commands about errors."""
     parser = add("errors", errors, "list open errors, newest first")
     parser.add_argument("--map", metavar="MAP", help="only errors of this map")
-    parser = add("retry", retry, "try failed records again")
+    parser.add_argument(
+        "--by-cause", action="store_true", help="causes, those with most records first"
+    )
+    _add_choice(add("retry", retry, "try failed records again"))
+    parser = add("dismiss", dismiss, "set failed records aside, writing nothing")
+    _add_choice(parser)
+    parser.add_argument("--yes", action="store_true", help="do not ask first")
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ids", nargs="*", type=int, metavar="ID")
     parser.add_argument("--map", metavar="MAP", help="all open errors of this map")
+    parser.add_argument(
+        "--cause",
+        nargs="+",
+        type=int,
+        metavar="ID",
+        help="all open errors of these causes",
+    )
     parser.add_argument(
         "--all", action="store_true", dest="everything", help="all open errors"
     )
@@ -24,7 +45,9 @@ def register(add: Add) -> None:
 
 
 def errors(options: argparse.Namespace, console: Console) -> Result:
-    """Open errors, newest first."""
+    """Open errors, newest first, or their causes."""
+    if options.by_cause:
+        return by_cause(options)
     found = SyncError.objects.filter(state__in=OPEN_ERROR_STATES).select_related(
         "table_map"
     )
@@ -66,16 +89,71 @@ def errors(options: argparse.Namespace, console: Console) -> Result:
     return Result({"errors": document}, text)
 
 
+def by_cause(options: argparse.Namespace) -> Result:
+    """Causes with open errors, those with most records first."""
+    found = find_map(options.map) if options.map else None
+    rows = causes(ErrorFilter(map_id=found.pk if found else None))
+    document = documents(rows)
+    lines = [
+        [
+            entry["id"],
+            f"{entry['open']:,}",
+            entry["map"],
+            entry["code"],
+            entry["column"] or "-",
+            entry["text"],
+        ]
+        for entry in document
+    ]
+    text = (
+        table(lines, ("id", "records", "map", "code", "column", "what is wrong"))
+        if lines
+        else "There are no open errors."
+    )
+    return Result({"causes": document}, text)
+
+
 def retry(options: argparse.Namespace, console: Console) -> Result:
     """Ask for another try of chosen errors."""
-    ways = [bool(options.ids), bool(options.map), options.everything]
+    number = services.retry(_chosen(options))
+    noun = "error" if number == 1 else "errors"
+    return Result({"retried": number}, f"Retrying {number:,} {noun}.")
+
+
+def dismiss(options: argparse.Namespace, console: Console) -> Result:
+    """Set chosen errors aside."""
+    chosen = _chosen(options)
+    if not options.yes:
+        if options.as_json:
+            return Result.failure(
+                "confirmation_needed",
+                "With --json nothing can be asked: add --yes.",
+                code=2,
+            )
+        number = chosen.count()
+        console.progress(
+            f"{number:,} records stay different on both sides until they change again."
+            "\nType dismiss to go on:"
+        )
+        if sys.stdin.readline().strip() != "dismiss":
+            return Result.failure("not_confirmed", "Nothing was dismissed.")
+    number = services.dismiss(chosen)
+    noun = "error" if number == 1 else "errors"
+    return Result({"dismissed": number}, f"{number:,} {noun} dismissed.")
+
+
+def _chosen(options: argparse.Namespace) -> QuerySet[SyncError]:
+    ways = [
+        bool(options.ids),
+        bool(options.map),
+        bool(options.cause),
+        options.everything,
+    ]
     if sum(ways) != 1:
-        options.usage("name error ids, or --map MAP, or --all")
-    chosen = services.choose(
+        options.usage("name error ids, or --map MAP, or --cause ID, or --all")
+    return services.choose(
         ids=options.ids or None,
         table_map=find_map(options.map) if options.map else None,
+        causes=options.cause,
         everything=options.everything,
     )
-    number = services.retry(chosen)
-    noun = "error" if number == 1 else "errors"
-    return Result({"retried": number}, f"Retrying {number} {noun}.")

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, QuerySet, Sum
 from django.utils import timezone
 
 from portal.environments.models import ConnectionSet, Stream, StreamState
-from portal.errors.models import OPEN_ERROR_STATES, SyncError
+from portal.errors.models import ErrorGroup
 from portal.maps.models import MapState, TableMap
 from portal.refusals import NotFound, Refusal
 from portal.sync.models import QueuedChange
@@ -67,8 +67,13 @@ def counts_by_map(
 
 
 def open_errors(maps: Sequence[TableMap] | None = None) -> dict[int, int]:
-    """Open errors by map id."""
-    return counts_by_map(SyncError.objects.filter(state__in=OPEN_ERROR_STATES), maps)
+    """Open errors by map id, from the counts of their causes."""
+    rows = ErrorGroup.objects.filter(waiting_count__gt=0)
+    if maps is not None:
+        rows = rows.filter(table_map__in=maps)
+    return dict(
+        rows.order_by().values_list("table_map").annotate(number=Sum("waiting_count"))
+    )
 
 
 def queued_changes(maps: Sequence[TableMap] | None = None) -> dict[int, int]:

@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from portal.activity import services as activity
 from portal.environments.models import ConnectionSet
-from portal.errors.models import OPEN_ERROR_STATES
 from portal.maps import health, preparation, removal
 from portal.maps.health import Warned
 from portal.maps.models import Leg, MapState, TableMap
+from portal.maps.queries import open_errors
 from portal.maps.run_options import DEFAULT_MASTER, RunOptions
 from portal.maps.states import NEXT, Action, allowed_actions, is_done, refusal
 from portal.maps.versions import create_version, refuse_unstorable
@@ -129,7 +129,7 @@ def delete(table_map: TableMap, *, user: User | None = None) -> None:
         details={
             "map": table_map.name,
             "version": str(table_map.version or ""),
-            "open_errors": table_map.errors.filter(state__in=OPEN_ERROR_STATES).count(),
+            "open_errors": open_errors([table_map]).get(table_map.pk, 0),
         },
     )
     bump_revision([table_map.connection_set_id])

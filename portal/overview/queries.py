@@ -15,7 +15,7 @@ from django.db.models import Max, Min, QuerySet
 from django.utils import timezone
 
 from portal.environments.models import ConnectionSet, Stream
-from portal.errors.models import OPEN_ERROR_STATES
+from portal.errors.causes import open_counts
 from portal.maps.models import Leg, TableMap
 from portal.maps.queries import STALE_AFTER, is_stalled
 from portal.overview.status import (
@@ -140,7 +140,7 @@ def _map_statuses(
 ) -> list[MapStatus]:
     maps = list(rows)
     ids = [one.pk for one in maps]
-    errors = _open_errors(ids)
+    errors = open_counts(ids)
     queues = _queues(ids)
     legs: dict[int, list[Leg]] = defaultdict(list)
     for leg in Leg.objects.filter(table_map__in=ids).order_by("-direction"):
@@ -153,23 +153,13 @@ def _map_statuses(
             one,
             legs[one.pk],
             streams.get(one.connection_set_id, {}),
-            errors[one.pk],
+            errors.get(one.pk, (0, 0)),
             queues,
             failed_runs.get(one.pk, ""),
         )
         for one in maps
     ]
 
-
-OPEN_ERRORS = """
-    SELECT m.id, s.state, (
-        SELECT count(*) FROM (
-            SELECT 1 FROM errors_syncerror e
-            WHERE e.table_map_id = m.id AND e.state = s.state LIMIT %(limit)s
-        ) found)
-    FROM unnest(%(ids)s::bigint[]) m(id)
-    CROSS JOIN unnest(%(states)s::text[]) s(state)
-"""
 
 QUEUES = """
     SELECT m.id, d.direction, (
@@ -183,23 +173,6 @@ QUEUES = """
     FROM unnest(%(ids)s::bigint[]) m(id)
     CROSS JOIN unnest(%(directions)s::text[]) d(direction)
 """
-
-
-def _open_errors(ids: list[int]) -> dict[int, dict[str, int]]:
-    """Errors by map and state, counted no further than the limit: a million of them
-    must not slow down the page that says so."""
-    found: dict[int, dict[str, int]] = defaultdict(dict)
-    values = {
-        "ids": ids,
-        "states": [state.value for state in OPEN_ERROR_STATES],
-        "limit": COUNT_LIMIT + 1,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(OPEN_ERRORS, values)
-        for map_id, state, count in cursor.fetchall():
-            if count:
-                found[map_id][state] = count
-    return found
 
 
 def _queues(ids: list[int]) -> dict[tuple[int, str], tuple[int, datetime]]:
@@ -239,7 +212,7 @@ def _map_status(
     one: TableMap,
     legs: list[Leg],
     streams: Mapping[str, StreamStatus],
-    errors: Mapping[str, int],
+    errors: tuple[int, int],
     queues: Mapping[tuple[int, str], tuple[int, datetime]],
     failed_run: str,
 ) -> MapStatus:
@@ -261,8 +234,7 @@ def _map_status(
         if waiting is not None:
             lag = max(lag or 0.0, (now - waiting[1]).total_seconds())
         shown.append(LegStatus(leg.direction, leg.mode, lag))
-    open_errors = sum(errors.values())
-    retrying = errors.get("retrying", 0)
+    open_errors, retrying = errors
     lags = [leg.lag_seconds for leg in shown if leg.lag_seconds is not None]
     health, reason = judge(
         one,

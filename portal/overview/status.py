@@ -9,7 +9,6 @@ from datetime import datetime
 from portal.environments.models import ConnectionSet
 from portal.maps.models import TableMap
 from portal.maps.states import allowed_actions
-from portal.pages import COUNT_LIMIT
 
 LATE_AFTER_SECONDS = 30.0
 
@@ -198,8 +197,7 @@ def judge(
 
 
 def _many(count: int, one: str, many: str) -> str:
-    shown = f"{COUNT_LIMIT:,}+" if count > COUNT_LIMIT else f"{count:,}"
-    return f"{shown} {one if count == 1 else many}"
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def _sentence(parts: list[str]) -> str:

@@ -16,6 +16,7 @@ from portal.checks.queries import map_health
 from portal.checks.services import check_map
 from portal.environments.models import ConnectionSet
 from portal.errors import queries as error_queries
+from portal.errors.causes import known_total
 from portal.maps.models import MapState
 from portal.maps.states import Action, refusal
 from portal.overview import map_filters, map_tabs, preview_tab, queries, version_tab
@@ -229,7 +230,9 @@ def _tab_context(request: HttpRequest, row: MapStatus, tab: str) -> dict[str, An
         filters = error_queries.ErrorFilter.read(request.GET, map_id=map_id)
         return {
             "filters": filters,
-            "page": keyset_page(error_queries.error_list(filters), request),
+            "page": keyset_page(
+                error_queries.error_list(filters), request, total=known_total(filters)
+            ),
             "choices": error_queries.choices(filters),
             "query": filters.query,
         }

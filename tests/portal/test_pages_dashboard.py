@@ -145,10 +145,9 @@ def test_the_number_of_queries_does_not_grow_with_maps(
 def test_counting_stops_at_the_limit(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from portal.overview import status
     from portal.overview.templatetags import portal_pages
 
-    for module in (queries, status, portal_pages):
+    for module in (queries, portal_pages):
         monkeypatch.setattr(module, "COUNT_LIMIT", 2)
     table_map = make_map(state=MapState.PAUSED)
     for number in range(1, 6):
@@ -156,5 +155,6 @@ def test_counting_stops_at_the_limit(
         make_queued(table_map, number)
     row = queries.map_status(table_map.pk)
     assert row is not None
-    assert (row.open_errors, row.queued) == (3, 3)
-    assert "customers: 2+ open errors" in admin_client.get("/").content.decode()
+    # Errors are counted by the database as they come and go.
+    assert (row.open_errors, row.queued) == (5, 3)
+    assert "customers: 5 open errors" in admin_client.get("/").content.decode()

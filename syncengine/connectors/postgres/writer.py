@@ -104,9 +104,6 @@ class PostgresWriter:
             connection = connect(
                 self._settings, autocommit=True, application_name="dualwrite writer"
             )
-            # psycopg throws all prepared statements away, ours too, when it sees a
-            # ROLLBACK after it has prepared any by itself.
-            connection.prepare_threshold = None
             connection.execute(
                 "SELECT set_config('lock_timeout', %s, false)", [LOCK_TIMEOUT]
             )

@@ -1,0 +1,145 @@
+"""Reading causes: the list, one with samples, and counts that need no counting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import F, QuerySet, Sum
+from django.db.models.functions import Coalesce
+
+from portal.errors.models import OPEN_ERROR_STATES, ErrorGroup, ErrorState, SyncError
+from portal.errors.queries import WAITING, ErrorFilter
+from syncengine.mapping.causes import CODES, recovery_of
+
+SAMPLES = 3
+
+COUNTED = {
+    WAITING: "waiting_count",
+    ErrorState.OPEN.value: "waiting_count",
+    ErrorState.RETRYING.value: "retrying_count",
+    "all": "kept_count",
+}
+"""Filters of the list whose number is kept with the causes."""
+
+
+def causes(filters: ErrorFilter) -> QuerySet[ErrorGroup]:
+    """The causes a filter selects, those with most records first; those without an
+    open error only when all are asked for."""
+    rows = narrowed(filters).select_related("table_map")
+    if filters.state != "all":
+        rows = rows.filter(waiting_count__gt=0)
+    return rows.order_by("-waiting_count", "-id")
+
+
+def narrowed(filters: ErrorFilter) -> QuerySet[ErrorGroup]:
+    """The causes of all errors that a filter may select."""
+    rows = ErrorGroup.objects.all()
+    if filters.cause is not None:
+        rows = rows.filter(pk=filters.cause)
+    if filters.map_id is not None:
+        rows = rows.filter(table_map=filters.map_id)
+    if filters.direction:
+        rows = rows.filter(direction=filters.direction)
+    if filters.code:
+        rows = rows.filter(code=filters.code)
+    return rows
+
+
+def known_total(filters: ErrorFilter) -> int | None:
+    """How many errors the filter selects, from the counts of causes; None where they
+    do not say."""
+    column = COUNTED.get(filters.state)
+    if column is None or filters.key:
+        return None
+    number = Coalesce(Sum(column), 0)
+    if filters.state == ErrorState.OPEN.value:
+        number = Coalesce(Sum(F("waiting_count") - F("retrying_count")), 0)
+    return int(narrowed(filters).order_by().aggregate(number=number)["number"])
+
+
+def cause_of(filters: ErrorFilter) -> ErrorGroup | None:
+    """The one cause the list is narrowed to."""
+    if filters.cause is None:
+        return None
+    return (
+        ErrorGroup.objects.select_related("table_map").filter(pk=filters.cause).first()
+    )
+
+
+def open_counts(maps: Sequence[int] | None = None) -> dict[int, tuple[int, int]]:
+    """Open errors, and those of them that are being retried, by map id."""
+    rows = ErrorGroup.objects.filter(waiting_count__gt=0)
+    if maps is not None:
+        rows = rows.filter(table_map__in=maps)
+    summed = (
+        rows.order_by()
+        .values_list("table_map")
+        .annotate(waiting=Sum("waiting_count"), retrying=Sum("retrying_count"))
+    )
+    return {map_id: (waiting, retrying) for map_id, waiting, retrying in summed}
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A cause with what its code means, how it passes, and some of its records."""
+
+    cause: ErrorGroup
+    meaning: str
+    cure: str
+    recovery: str
+    samples: Sequence[SyncError]
+
+
+def explained(cause_id: int) -> Explained | None:
+    """One cause, or None when there is none."""
+    cause = ErrorGroup.objects.select_related("table_map").filter(pk=cause_id).first()
+    if cause is None:
+        return None
+    known = CODES.get(cause.code)
+    return Explained(
+        cause,
+        known.meaning if known else "",
+        known.cure if known else "",
+        recovery_of(cause.code).value,
+        samples(cause),
+    )
+
+
+def samples(cause: ErrorGroup) -> list[SyncError]:
+    """The newest errors of a cause, open ones if there are any."""
+    rows = SyncError.objects.filter(cause=cause).order_by("-id")
+    if cause.waiting_count:
+        rows = rows.filter(state__in=OPEN_ERROR_STATES)
+    return list(rows[:SAMPLES])
+
+
+def documents(causes: Iterable[ErrorGroup]) -> list[dict[str, Any]]:
+    """Causes as `dw errors --by-cause --json` gives them."""
+    return [
+        {
+            "id": cause.pk,
+            "map": cause.table_map.name,
+            "direction": cause.direction,
+            "code": cause.code,
+            "column": cause.column,
+            "text": cause.text,
+            "recovery": recovery_of(cause.code).value,
+            "open": cause.waiting_count,
+            "retrying": cause.retrying_count,
+            "kept": cause.kept_count,
+            "first_seen": cause.first_seen,
+            "last_seen": cause.last_seen,
+            "samples": [
+                {
+                    "id": error.pk,
+                    "key": error.key,
+                    "message": error.message,
+                    "source_row": error.source_row,
+                }
+                for error in samples(cause)
+            ],
+        }
+        for cause in causes
+    ]
