@@ -65,7 +65,7 @@ class Drainer:
             if leg.configuration.fold
             else _transactions(entries)
         )
-        routed = self._router.route(transactions, replay=leg)
+        routed = self._router.replay(leg, entries, transactions)
         working = [one for one in routed if one.items]
         set_back: list[Contest] = []
         if working and leg.configuration.fold:

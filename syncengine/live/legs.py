@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
 from syncengine.awaiting import LegId
-from syncengine.connectors.base import Reader, ReadRequest, Relation
-from syncengine.mapping.compiled import BoundLeg, CompiledLeg, Lookup, Resolved, Row
-from syncengine.ports import LegConfiguration
+from syncengine.connectors.base import Change, Reader, ReadRequest, Relation
+from syncengine.mapping.compiled import (
+    BoundLeg,
+    CompiledLeg,
+    KeyPath,
+    Lookup,
+    LookupTarget,
+    Resolved,
+    Row,
+)
+from syncengine.ports import LegConfiguration, QueuedEntry
 
 ENTRIES_KEPT = 200_000
 """Of one lookup: some 30 MB."""
@@ -57,6 +65,67 @@ class LookupCache:
             missing = [value for value in references if value not in entries]
             if missing:
                 entries.update(reader.resolve(lookup, missing))
+
+    def recall(
+        self,
+        reader: Reader,
+        wanted: Mapping[Lookup, set[str]],
+        deletes: Sequence[Change],
+    ) -> bool:
+        """Learn the keys of rows that are gone from their own deletes: a child is
+        known by its parent's key, and both may be deleted before the child's delete
+        is routed. True when some entries are not known yet."""
+        missing = {
+            lookup: unknown
+            for lookup, references in wanted.items()
+            if (unknown := references - self.table(lookup).keys())
+        }
+        for lookup, unknown in missing.items() if deletes else ():
+            entries, onward = self.table(lookup), {}
+            for reference, path, key in _told_by(deletes, lookup):
+                if reference in unknown and not path.hops:
+                    entries[reference] = key
+                elif reference in unknown and key is not None:
+                    onward[reference] = (_onward(path), key)
+            self._recall_onward(reader, entries, onward, deletes)
+        return any(unknown - self.table(one).keys() for one, unknown in missing.items())
+
+    def learn(self, leg: CompiledLeg, entries: Iterable[QueuedEntry]) -> None:
+        """Take keys from queued changes: their parents may have gone since."""
+        places = [
+            (place, lookup, self.table(lookup))
+            for place, path in enumerate(leg.source_key)
+            for lookup in leg.source_lookups
+            if lookup.path == path
+        ]
+        for entry in entries if places else ():
+            row = entry.new if entry.new is not None else entry.old
+            for place, lookup, known in places:
+                if row is None or len(entry.key) <= place:
+                    continue
+                key = entry.key[place]
+                if key is not None and lookup.column in entry.columns:
+                    reference = row[entry.columns.index(lookup.column)]
+                    if reference is not None:
+                        known.setdefault(reference, key)
+
+    def _recall_onward(
+        self,
+        reader: Reader,
+        entries: dict[str, str | None],
+        onward: Mapping[str, tuple[Lookup, str]],
+        deletes: Sequence[Change],
+    ) -> None:
+        """Where the key is that of a row the deleted one referred to in turn."""
+        wanted: dict[Lookup, set[str]] = {}
+        for lookup, reference in onward.values():
+            wanted.setdefault(lookup, set()).add(reference)
+        if wanted:
+            self.fetch(reader, wanted)
+            self.recall(reader, wanted, deletes)
+        for gone, (lookup, reference) in onward.items():
+            if reference in self.table(lookup):
+                entries[gone] = self.table(lookup)[reference]
 
 
 @dataclass(slots=True)
@@ -108,6 +177,30 @@ class LiveLeg:
                 self._layouts.clear()
             self._layouts[id(relation)] = found
         return found
+
+
+def _told_by(
+    deletes: Sequence[Change], lookup: Lookup
+) -> Iterator[tuple[str | None, KeyPath, str | None]]:
+    """What deleted rows tell of a lookup that may have led to them: the reference, the
+    path of the natural key, and the value of its first column."""
+    for target in lookup.targets:
+        (path,) = target.keys
+        first = path.hops[0].column if path.hops else path.column
+        for change in deletes:
+            columns, old = change.relation.columns, change.old
+            if old is None or change.relation.table != target.table:
+                continue
+            if target.reference in columns and first in columns:
+                reference = old[columns.index(target.reference)]
+                yield reference, path, old[columns.index(first)]
+
+
+def _onward(path: KeyPath) -> Lookup:
+    """The lookup of the next table on the way to a key over several hops."""
+    first, *rest = path.hops
+    key = KeyPath(path.column, tuple(rest))
+    return Lookup(first.column, (LookupTarget(first.table, first.reference, (key,)),))
 
 
 def _nothing(row: Row) -> None:

@@ -14,6 +14,7 @@ from syncengine.errors import EngineError
 PORTION_CHANGES = 500
 WAIT_SECONDS = 0.05
 GATHER_SECONDS = 0.01
+AHEAD_SECONDS = 0.2
 
 
 class Receiver:
@@ -91,6 +92,17 @@ class Receiver:
                 raise self._failure
             self._changed.notify_all()
         return taken
+
+    def ahead(self) -> list[Transaction]:
+        """What was received and not taken yet; waits a moment where that is nothing."""
+        with self._changed:
+            self._wanted = True
+            self._changed.notify_all()
+            self._changed.wait_for(
+                lambda: bool(self._waiting) or self._failure is not None, AHEAD_SECONDS
+            )
+            self._wanted = False
+            return list(self._waiting)
 
     def _ready(self) -> bool:
         if self._failure is not None:

@@ -5,7 +5,7 @@ Rules: architecture section 6, step 2 and the list below it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from syncengine.connectors.base import (
@@ -64,12 +64,20 @@ class Routed:
 
 
 class Router:
-    """Routes transactions to the legs of one stream."""
+    """Routes transactions to the legs of one stream. `ahead` gives those that were
+    received after the ones being routed."""
 
-    def __init__(self, reader: Reader, cache: LookupCache, errors: OpenErrors) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        cache: LookupCache,
+        errors: OpenErrors,
+        ahead: Callable[[], Sequence[Transaction]] = list,
+    ) -> None:
         self._reader = reader
         self._cache = cache
         self._errors = errors
+        self._ahead = ahead
         self._legs: Mapping[str, Sequence[LiveLeg]] = {}
         self._lookup_tables: frozenset[str] = frozenset()
 
@@ -98,6 +106,17 @@ class Router:
         self._look_for_errors(transactions, replay)
         return [self._route(transaction, replay) for transaction in transactions]
 
+    def replay(
+        self,
+        leg: LiveLeg,
+        entries: Sequence[QueuedEntry],
+        transactions: Sequence[Transaction],
+    ) -> list[Routed]:
+        """Route the transactions of queued changes to their leg."""
+        if leg.compiled is not None:
+            self._cache.learn(leg.compiled, entries)
+        return self.route(transactions, replay=leg)
+
     def _forget(self, change: Change) -> None:
         if change.kind in (ChangeKind.UPDATE, ChangeKind.TRUNCATE):
             self._cache.forget(change.relation.table)
@@ -123,6 +142,8 @@ class Router:
                     collect_references(leg, layout, (change.new, change.old), wanted)
         if wanted:
             self._cache.fetch(self._reader, wanted)
+            if self._cache.recall(self._reader, wanted, _deletes(transactions)):
+                self._cache.recall(self._reader, wanted, _deletes(self._ahead()))
 
     def _look_for_errors(
         self, transactions: Sequence[Transaction], replay: LiveLeg | None
@@ -357,6 +378,16 @@ class Router:
             base=base,
             force=force,
         )
+
+
+def _deletes(transactions: Sequence[Transaction]) -> list[Change]:
+    return [
+        change
+        for transaction in transactions
+        if not transaction.large
+        for change in transaction.changes
+        if change.kind is ChangeKind.DELETE
+    ]
 
 
 def refusal_of(error: EngineError) -> Refusal:

@@ -178,7 +178,9 @@ class _Session:
         self._cache = LookupCache()
         self._configurator = Configurator(source, target, self._cache)
         self._errors = OpenErrors(journal)
-        self._router = Router(self._reader, self._cache, self._errors)
+        self._router = Router(
+            self._reader, self._cache, self._errors, self._receiver.ahead
+        )
         self._configuration = Configuration.empty()
         self._applier = Applier(
             self._writer,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import shutil
 import sys
 import time
 from random import Random
 
 from tests.chaos import disk, tables
 from tests.chaos.faults import Planned, schedule
-from tests.chaos.verdict import Verdict, settle
+from tests.chaos.verdict import Verdict, history, settle
 from tests.chaos.workload import Client, seed_rows
 from tests.chaos.world import World
 
@@ -130,8 +131,14 @@ def arguments() -> argparse.Namespace:
     add("--every", type=int, default=20, help="faults between two verdicts")
     add("--rate", type=float, default=8, help="transactions a second and client")
     add("--settle", type=float, default=150, help="seconds to come to rest")
+    add("--logs", metavar="FOLDER", help="keep the logs there")
+    add("--short", action="store_true", help="for make test")
     add("--keep", action="store_true", help="wait for Enter before it all ends")
     return parser.parse_args()
+
+
+def _only_logs(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if not name.endswith(".log")]
 
 
 def main() -> int:
@@ -148,11 +155,15 @@ def main() -> int:
         for finding in findings[:40]:
             run.say(f"FINDING {finding}")
         if findings:
+            for line in history(run.world, findings[:40])[:200]:
+                run.say(f"history {line}")
             sys.stdout.write(run.world.tails() + "\n")
             run.say(f"again: CHAOS_SEED={options.seed} make chaos")
             if options.keep:
                 input(f"{run.world.home}; Enter ends it")
     finally:
+        if options.logs:
+            shutil.copytree(run.world.home, options.logs, ignore=_only_logs)
         run.close()
     if not findings:
         run.say("nothing lost, nothing twice, both sides are in step")

@@ -10,12 +10,11 @@ from typing import Any
 
 import psycopg
 
-from tests.chaos.tables import APPENDED, CONNECTION_SET, TABLES, Row, Table
+from tests.chaos.tables import APPENDED, TABLES, Row, Table
 from tests.chaos.workload import Client, Key
 from tests.chaos.world import World
 
 RETAINED_BYTES = 64 * 1024 * 1024
-SHOWN = 5
 
 Rows = dict[Row, Row]
 
@@ -234,6 +233,30 @@ class Verdict:
                 time.sleep(0.2)
 
 
+def history(world: World, findings: Sequence[str]) -> list[str]:
+    """What the portal knows of the records that findings name, in any state."""
+    words = {word.strip("(),'") for text in findings for word in text.split()}
+    words = {word for word in words if word.count("-") == 2 or word[:1] == "H"}
+    said = []
+    for query in (_ERRORS_OF, _CONFLICTS_OF):
+        for row in world.rows("portal", query):
+            if words & set(str(row[1]).replace("\x1f", " / ").split(" / ")):
+                said.append(" | ".join(str(part) for part in row))
+    return said
+
+
+_ERRORS_OF = """
+SELECT m.name, e.key_text, e.direction, e.phase, e.state, e.code, e.operation, e.count,
+    e.attempts, e.position, e.first_seen, e.last_seen, left(e.message, 160)
+FROM errors_syncerror e JOIN maps_tablemap m ON m.id = e.table_map_id ORDER BY e.id
+"""
+_CONFLICTS_OF = """
+SELECT m.name, c.key_text, c.direction, c."column", c.winner, c.base, c.source_value,
+    c.target_value, c.created_at
+FROM errors_conflict c JOIN maps_tablemap m ON m.id = c.table_map_id ORDER BY c.id
+"""
+
+
 def _relation(name: str, side: str) -> str:
     table = TABLES[name]
     return table.finops if side == "erp" else table.dataverse
@@ -277,6 +300,3 @@ def _resume(world: World, asked: dict[str, float]) -> None:
         asked[name] = time.monotonic()
         master = ["--master", "dataverse" if name == "visits" else "finops"]
         world.ask(*action, name, *(master if action == ["run"] else []))
-
-
-__all__ = ["CONNECTION_SET", "SHOWN", "Verdict", "settle"]
