@@ -37,6 +37,9 @@ STREAM = {
     "retrying": Label(
         "Retrying", "update", "wait", "Something is unreachable; it tries again."
     ),
+    "spooling": Label(
+        "Spooling", "inbox", "wait", "The other side is away; changes are queued."
+    ),
     "down": Label("Down", "error", "bad", "The stream cannot go on by itself."),
     "stalled": Label(
         "Stalled", "error", "bad", "Nothing comes through to the other side."

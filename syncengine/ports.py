@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from syncengine.mapping.compiled import Row
-from syncengine.mapping.model import Direction, LegalEntityPair, TableMap
+from syncengine.mapping.model import Direction, LegalEntityPair, Side, TableMap
 
 
 class LegMode(StrEnum):
@@ -33,8 +33,10 @@ class LegConfiguration:
     """One leg as the stream must treat it now. Changes at or before
     `queued_through` are already in the journal. `drain_after`: with mode drain, only
     start once the stream has received everything up to this position (the initial
-    copy may have read up to there). `fold` replays the queue as one chain per
-    record (after an initial copy) instead of in commit order (after a pause).
+    copy may have read up to there). `set_aside` says that changes of it are set
+    aside, `replay` that they are to be carried over now. `fold` replays the queue as
+    one chain per record (after an initial copy) instead of in commit order (after a
+    pause).
 
     A map has one leg a direction with `scope` 0, and further ones while companies join
     it: each carries its own `companies` (FinOps codes) alone, with a queue of its own.
@@ -50,6 +52,20 @@ class LegConfiguration:
     fold: bool = False
     scope: int = 0
     companies: tuple[str, ...] | None = None
+    set_aside: bool = False
+    replay: bool = False
+
+
+@dataclass(frozen=True)
+class LogBudget:
+    """How much of its log a source may have to keep for a stream. Where the target
+    does not answer for `spool_after_seconds`, or while more than `spool_bytes` are
+    kept, changes go into the journal instead; beyond `limit_bytes` the source is
+    released, and changes are lost to the stream (`Control.gap`)."""
+
+    spool_after_seconds: float = 600.0
+    spool_bytes: int = 1024**3
+    limit_bytes: int = 10 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -152,7 +168,8 @@ class CanaryState:
 class StreamReport:
     """The stream's pulse, about once a second. `written` counts records by map id
     and outcome since the last report; `last_change` by map id. `canary` is the last
-    sign of life that went through to the target, where the stream works."""
+    sign of life that went through to the target, where the stream works.
+    `retained_bytes` is what of its log the source keeps on its disk because of us."""
 
     state: str
     position: str
@@ -162,6 +179,7 @@ class StreamReport:
     written: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     last_change: Mapping[int, datetime] = field(default_factory=dict)
     canary: CanaryState | None = None
+    retained_bytes: int | None = None
 
 
 class Journal(Protocol):
@@ -203,6 +221,30 @@ class Journal(Protocol):
 
     def dequeue(self, leg: LegConfiguration, entry_ids: Sequence[int]) -> None:
         """Forget entries that were applied or recorded as failures."""
+
+    def queued_together(
+        self, legs: Sequence[LegConfiguration], limit: int
+    ) -> Sequence[QueuedEntry]:
+        """The oldest entries of several legs in commit order, whole source
+        transactions of all of them."""
+
+    def set_aside_keys(self, leg: LegConfiguration) -> set[Row]:
+        """Keys of the leg that have changes set aside."""
+
+    def set_aside(
+        self, leg: LegConfiguration, keys: Sequence[Row] | None, limit: int
+    ) -> Sequence[QueuedEntry]:
+        """Changes set aside of these keys, or of the first `limit` keys; grouped by
+        key, in commit order."""
+
+    def forget_set_aside(self, leg: LegConfiguration, entry_ids: Sequence[int]) -> None:
+        """Forget changes set aside that were carried over or recorded as failures."""
+
+    def remember_tables(self, side: Side, tables: Mapping[str, Any]) -> None:
+        """Keep the description of tables (JSON, by name) of a side."""
+
+    def remembered_tables(self, side: Side) -> Mapping[str, Any]:
+        """What was kept of a side."""
 
     def record_conflicts(self, conflicts: Sequence[ConflictRecord]) -> None:
         """Write to the conflict log."""
@@ -250,3 +292,31 @@ class Control(Protocol):
     def schema_broken(self, leg: LegConfiguration, code: str, message: str) -> None:
         """A live leg's tables no longer fit the map: queue from now on, say why, and
         drain as soon as they fit again (mode `drain`)."""
+
+    def replayed(self, leg: LegConfiguration) -> None:
+        """Nothing of the leg is set aside any more."""
+
+    def budget(self) -> LogBudget:
+        """What the source's log may cost; asked now and then."""
+
+    def confirming(self, position: str) -> None:
+        """From now on the source may be told to forget everything up to here."""
+
+    def confirmed(self) -> str:
+        """The furthest position of `confirming`."""
+
+    def spool(self, reason: str) -> None:
+        """The target does not answer: live legs of this stream queue from now on.
+        Their queues may come to hold what the target has already (`unspool`)."""
+
+    def unspool(self, position: str) -> None:
+        """The target is back and holds everything up to `position`: forget what was
+        queued up to there by `spool`; the rest is drained."""
+
+    def gap(self, reason: str) -> None:
+        """Changes of the source were lost to this stream: its maps in use must be
+        compared. Durable when it returns."""
+
+    def truncated(self, tables: Sequence[str]) -> None:
+        """Tables of the source were emptied without a change for each row: the maps
+        that carry them over must be compared."""

@@ -28,7 +28,7 @@ from portal.runs.models import (
     RunMode,
     RunState,
 )
-from portal.sync.models import QueuedChange
+from portal.sync.models import QueuedChange, SetAsideChange
 from syncengine.mapping.model import Direction, Side
 from syncengine.mapping.model import TableMap as Definition
 from syncengine.ports import LegMode
@@ -51,6 +51,15 @@ __all__ = [
     "run",
     "stop",
 ]
+
+
+_FORGOTTEN = {
+    "queued_through": "",
+    "spooled": False,
+    "set_aside": False,
+    "replay": False,
+}
+"""What a leg knows of the queue of its former life."""
 
 
 @dataclass
@@ -373,7 +382,7 @@ def _set_legs(table_map: TableMap, mode: LegMode) -> None:
             "drain_after": "",
         }
         if table_map.state == MapState.NOT_RUNNING:
-            values["queued_through"] = ""
+            values |= _FORGOTTEN
         Leg.objects.update_or_create(
             table_map=table_map, direction=direction.value, scope=0, defaults=values
         )
@@ -389,7 +398,7 @@ def _set_legs(table_map: TableMap, mode: LegMode) -> None:
 def _discard(table_map: TableMap) -> int:
     table_map.legs.filter(scope__gt=0).delete()
     table_map.legs.update(
-        mode=LegMode.OFF.value, queued_through="", drain_after="", fold=False
+        mode=LegMode.OFF.value, drain_after="", fold=False, **_FORGOTTEN
     )
     InitialSyncRun.objects.filter(
         table_map=table_map, state__in=ACTIVE_RUN_STATES
@@ -399,4 +408,5 @@ def _discard(table_map: TableMap) -> int:
         finished_at=timezone.now(),
     )
     deleted, _ = QueuedChange.objects.filter(table_map=table_map).delete()
-    return deleted
+    aside, _ = SetAsideChange.objects.filter(table_map=table_map).delete()
+    return deleted + aside

@@ -189,7 +189,7 @@ def judge(
         return "paused", ""
     if retrying or one.state != "running":
         return "incomplete", ""
-    if any(stream.state == "retrying" for stream in streams):
+    if any(stream.state in ("retrying", "spooling") for stream in streams):
         return "incomplete", ""
     if worst_lag > LATE_AFTER_SECONDS:
         return "late", ""

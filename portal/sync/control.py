@@ -16,10 +16,16 @@ from portal.maps.models import Leg, MapState, TableMap
 from portal.runs.models import InitialSyncRun, RunState
 from portal.runs.scopes import companies_elsewhere
 from portal.runs.services import complete_run
-from portal.sync.models import QueuedChange
+from portal.sync import spooling
+from portal.sync.models import QueuedChange, SetAsideChange
 from syncengine.mapping.model import Direction, LegalEntityPair
 from syncengine.mapping.model import TableMap as Definition
-from syncengine.ports import LegConfiguration, LegMode, StreamConfiguration
+from syncengine.ports import (
+    LegConfiguration,
+    LegMode,
+    LogBudget,
+    StreamConfiguration,
+)
 
 
 class PortalControl:
@@ -28,6 +34,7 @@ class PortalControl:
     def __init__(self, connection_set: ConnectionSet, stream: Stream) -> None:
         self._set_id = connection_set.pk
         self._stream_id = stream.pk
+        self._stream = stream
         self._direction = next(d for d in Direction if d.source.value == stream.source)
 
     def revision(self) -> int:
@@ -92,6 +99,8 @@ class PortalControl:
             fold=leg.fold,
             scope=leg.scope,
             companies=companies,
+            set_aside=leg.set_aside,
+            replay=leg.replay,
         )
 
     def acknowledge(self, revision: int, position: str) -> None:
@@ -173,6 +182,58 @@ class PortalControl:
             )
         table_map.save(update_fields=["state", "state_reason", "state_changed_at"])
         _bump(self._set_id)
+
+    @transaction.atomic
+    def replayed(self, leg: LegConfiguration) -> None:
+        """Nothing of the leg is set aside any more."""
+        present = Leg.objects.select_for_update().filter(pk=leg.leg_id).first()
+        left = SetAsideChange.objects.filter(
+            table_map_id=leg.map_id, direction=leg.direction.value
+        )
+        if present is None or left.exists():
+            return
+        Leg.objects.filter(pk=leg.leg_id).update(set_aside=False, replay=False)
+        _bump(self._set_id)
+        activity.record(
+            "map.replayed",
+            f"{present.table_map.name}: all changes that were set aside are carried "
+            "over.",
+            table_map=present.table_map,
+            details={"direction": leg.direction.value},
+        )
+
+    def budget(self) -> LogBudget:
+        """What the source's log may cost."""
+        row = ConnectionSet.objects.values_list(
+            "spool_after_seconds", "spool_bytes", "log_limit_bytes"
+        ).get(pk=self._set_id)
+        return LogBudget(float(row[0]), row[1], row[2])
+
+    def confirming(self, position: str) -> None:
+        """From now on the source may be told to forget everything up to here."""
+        Stream.objects.filter(pk=self._stream_id).update(confirmed_position=position)
+
+    def confirmed(self) -> str:
+        """The furthest position of `confirming`."""
+        return Stream.objects.values_list("confirmed_position", flat=True).get(
+            pk=self._stream_id
+        )
+
+    def spool(self, reason: str) -> None:
+        """The target does not answer: live legs queue from now on."""
+        spooling.spool(self._stream, self._direction, reason)
+
+    def unspool(self, position: str) -> None:
+        """The target is back: forget what was spooled and is there already."""
+        spooling.unspool(self._stream, self._direction, position)
+
+    def gap(self, reason: str) -> None:
+        """Changes were lost to the stream: its maps must be compared."""
+        spooling.gap(self._stream, self._direction, reason)
+
+    def truncated(self, tables: Sequence[str]) -> None:
+        """Tables were emptied: their maps must be compared."""
+        spooling.truncated(self._stream, self._direction, tables)
 
 
 def _joined(scope: int) -> None:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
-from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from portal.activity import services as activity
 from portal.alerts import services as alerts
 from portal.environments.models import ConnectionSet, Stream
 from portal.errors.models import Conflict
-from portal.maps.models import Leg, TableMap
+from portal.maps.models import TableMap
+from portal.sync import queueing, set_aside
 from portal.sync.failed_records import FailedRecords, key_text
-from portal.sync.models import QueuedChange
 from syncengine.mapping.compiled import Row
-from syncengine.mapping.model import Direction
+from syncengine.mapping.model import Direction, Side
 from syncengine.ports import (
     ConflictRecord,
     LegConfiguration,
-    LegMode,
     QueuedEntry,
     RecordFailure,
     RetryRequest,
@@ -86,60 +84,45 @@ class PortalJournal:
 
     def enqueue(self, entries: Sequence[QueuedEntry]) -> None:
         """Keep entries of legs that still queue, once each."""
-        wanted = {(entry.map_id, entry.direction.value) for entry in entries}
-        with transaction.atomic():
-            legs = {
-                (leg.table_map_id, leg.direction, leg.scope): leg
-                for leg in Leg.objects.select_for_update()
-                .filter(_any_leg(wanted))
-                .exclude(mode=LegMode.OFF.value)
-                .order_by("pk")
-            }
-            fresh = [
-                entry
-                for entry in entries
-                if (leg := legs.get(_leg_of(entry))) is not None
-                and entry.position > leg.queued_through
-            ]
-            QueuedChange.objects.bulk_create(
-                [_queued_row(entry) for entry in fresh],
-                batch_size=1000,
-                ignore_conflicts=True,
-            )
-            for key, leg in legs.items():
-                newest = max(
-                    (entry.position for entry in fresh if _leg_of(entry) == key),
-                    default="",
-                )
-                if newest > leg.queued_through:
-                    Leg.objects.filter(pk=leg.pk).update(queued_through=newest)
+        queueing.enqueue(entries)
 
     def queued(self, leg: LegConfiguration, limit: int) -> Sequence[QueuedEntry]:
         """The oldest entries in commit order, or whole chains of some keys."""
-        rows = QueuedChange.objects.filter(
-            table_map_id=leg.map_id, direction=leg.direction.value, scope=leg.scope
-        )
-        if leg.fold:
-            keys = list(
-                rows.order_by("key_text")
-                .values_list("key_text", flat=True)
-                .distinct()[:limit]
-            )
-            rows = rows.filter(key_text__in=keys)
-            ordered = rows.order_by("key_text", "position", "ordinal")
-            return [_entry(row) for row in ordered]
-        portion = list(rows.order_by("position", "ordinal")[: limit + 1])
-        if len(portion) <= limit:
-            return [_entry(row) for row in portion]
-        last = portion[-1].position
-        whole = [row for row in portion if row.position != last]
-        if not whole:
-            whole = list(rows.filter(position=last).order_by("ordinal"))
-        return [_entry(row) for row in whole]
+        return queueing.queued(leg, limit)
+
+    def queued_together(
+        self, legs: Sequence[LegConfiguration], limit: int
+    ) -> Sequence[QueuedEntry]:
+        """The oldest entries of several legs in commit order."""
+        return queueing.queued_together(legs, limit)
 
     def dequeue(self, leg: LegConfiguration, entry_ids: Sequence[int]) -> None:
         """Forget entries that were applied or recorded as failures."""
-        QueuedChange.objects.filter(pk__in=entry_ids)._raw_delete("default")
+        queueing.dequeue(entry_ids)
+
+    def set_aside_keys(self, leg: LegConfiguration) -> set[Row]:
+        """Keys of the leg that have changes set aside."""
+        return set_aside.keys(leg)
+
+    def set_aside(
+        self, leg: LegConfiguration, keys: Sequence[Row] | None, limit: int
+    ) -> Sequence[QueuedEntry]:
+        """Changes set aside of these keys, or of the first `limit` keys."""
+        texts = None if keys is None else [key_text(key) for key in keys]
+        rows = set_aside.changes(leg, texts, limit)
+        return [queueing.entry_of(row) for row in rows]
+
+    def forget_set_aside(self, leg: LegConfiguration, entry_ids: Sequence[int]) -> None:
+        """Forget changes that were carried over or recorded as failures."""
+        set_aside.forget(entry_ids)
+
+    def remember_tables(self, side: Side, tables: Mapping[str, Any]) -> None:
+        """Keep the description of tables of a side."""
+        set_aside.remember_tables(self._set, side.value, tables)
+
+    def remembered_tables(self, side: Side) -> Mapping[str, Any]:
+        """What was kept of a side."""
+        return set_aside.remembered_tables(self._set, side.value)
 
     # -- the rest -------------------------------------------------------------------
 
@@ -170,8 +153,11 @@ class PortalJournal:
             "position": report.position or F("position"),
             "lag_seconds": report.lag_seconds,
             "lag_bytes": report.lag_bytes,
+            "retained_bytes": report.retained_bytes,
             "heartbeat_at": timezone.now(),
         }
+        if report.state == "running":
+            values["running_at"] = values["heartbeat_at"]
         if report.canary is not None:
             values["canary_problem"] = report.canary.problem
             if report.canary.passed_at is not None:
@@ -235,56 +221,3 @@ class PortalJournal:
 
 def _direction_of(source: str) -> str:
     return next(d.value for d in Direction if d.source.value == source)
-
-
-def _leg_of(entry: QueuedEntry) -> tuple[int, str, int]:
-    return entry.map_id, entry.direction.value, entry.scope
-
-
-def _any_leg(wanted: set[tuple[int, str]]) -> Q:
-    condition = Q(pk__in=[])
-    for direction, group in groupby(sorted(wanted, key=_second), key=_second):
-        ids = [map_id for map_id, _ in group]
-        condition |= Q(table_map_id__in=ids, direction=direction)
-    return condition
-
-
-def _second(pair: tuple[int, str]) -> str:
-    return pair[1]
-
-
-def _queued_row(entry: QueuedEntry) -> QueuedChange:
-    values = (*(entry.new or ()), *(entry.old or ()))
-    return QueuedChange(
-        table_map_id=entry.map_id,
-        direction=entry.direction.value,
-        position=entry.position,
-        ordinal=entry.ordinal,
-        transaction_id=entry.transaction_id,
-        committed_at=entry.committed_at,
-        kind=entry.kind,
-        key=list(entry.key),
-        key_text=key_text(entry.key),
-        columns=list(entry.columns),
-        new=None if entry.new is None else list(entry.new),
-        old=None if entry.old is None else list(entry.old),
-        size=sum(len(value) for value in values if value is not None),
-        scope=entry.scope,
-    )
-
-
-def _entry(row: QueuedChange) -> QueuedEntry:
-    return QueuedEntry(
-        map_id=row.table_map_id,
-        direction=Direction(row.direction),
-        position=row.position,
-        ordinal=row.ordinal,
-        transaction_id=row.transaction_id,
-        committed_at=row.committed_at,
-        kind=row.kind,
-        key=tuple(row.key),
-        columns=tuple(row.columns),
-        new=None if row.new is None else tuple(row.new),
-        old=None if row.old is None else tuple(row.old),
-        entry_id=row.pk,
-    )

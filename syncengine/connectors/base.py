@@ -435,6 +435,18 @@ class InstallPlan:
     findings: tuple[HealthFinding, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class HeldLog:
+    """What of its log a source keeps for a stream. `confirmed` is where the stream
+    would go on; `unconfirmed_bytes` lie behind it, `retained_bytes` are kept on disk
+    because of it. `lost` when the source has thrown some of it away already."""
+
+    confirmed: str
+    unconfirmed_bytes: int
+    retained_bytes: int
+    lost: bool
+
+
 class Connector(Protocol):
     """One environment, seen through one product. Opening it makes no connection."""
 
@@ -496,6 +508,14 @@ class Connector(Protocol):
 
     def lag_bytes(self, link: str) -> int | None:
         """Bytes of the source's log held back for this stream, or None."""
+
+    def held_log(self, link: str) -> HeldLog | None:
+        """What of the log is kept for the stream; None when the source knows no such
+        stream (any more). Raises OutageError."""
+
+    def release_log(self, link: str) -> None:
+        """Forget the stream, so that the log kept for it can go; `install` makes a new
+        one that begins then. Raises OutageError."""
 
 
 class ConnectorFactory(Protocol):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from syncengine.connectors.base import Connector
 from syncengine.errors import EngineError
 from syncengine.live.legs import LiveLeg, LookupCache
+from syncengine.live.remembering import Tables
 from syncengine.live.watching import Watched
 from syncengine.mapping.compiled import CompiledLeg, Row
 from syncengine.mapping.compiler import CompilationError, compile_leg
@@ -95,9 +95,7 @@ class Configuration:
 class Configurator:
     """Compiles legs on the present schemas; keeps those that have not changed."""
 
-    def __init__(
-        self, source: Connector, target: Connector, cache: LookupCache
-    ) -> None:
+    def __init__(self, source: Tables, target: Tables, cache: LookupCache) -> None:
         self._source = source
         self._target = target
         self._cache = cache
@@ -246,7 +244,7 @@ def _scoped(
     return tuple(pair for pair in legal_entities if pair.finops in chosen)
 
 
-def _tables(maps: Collection[TableMap], connector: Connector) -> list[str]:
+def _tables(maps: Collection[TableMap], connector: Tables) -> list[str]:
     side = connector.settings.side
     names = {table_map.table(side) for table_map in maps}
     for table_map in maps:

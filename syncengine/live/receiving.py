@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import suppress
 
 from syncengine.connectors.base import ChangeStream, Transaction
 from syncengine.errors import EngineError
@@ -133,6 +134,9 @@ class Receiver:
         with self._changed:
             self._changed.notify_all()
         self._thread.join()
+        if self._confirm:
+            with suppress(EngineError):
+                self._stream.confirm(self._confirm)
         self._stream.close()
 
     def _run(self) -> None:

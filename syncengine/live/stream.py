@@ -29,15 +29,19 @@ from syncengine.live.capture import Capture
 from syncengine.live.configuring import Configuration, Configurator
 from syncengine.live.draining import Drainer
 from syncengine.live.due import Due
+from syncengine.live.gaps import Gaps
 from syncengine.live.large import LargeTransactions, SourceLost, Stopped
 from syncengine.live.legs import LiveLeg, LookupCache
 from syncengine.live.open_errors import OpenErrors
+from syncengine.live.outages import Outage, TargetOutage
 from syncengine.live.overwritten import Overwritten
 from syncengine.live.receiving import Receiver
+from syncengine.live.remembering import Remembering
 from syncengine.live.retrying import Retrier
 from syncengine.live.revived import Revived
 from syncengine.live.routing import Routed, Router
 from syncengine.live.settling import settle_with
+from syncengine.live.spooling import SpoolSession
 from syncengine.live.watching import Watcher
 from syncengine.mapping.compiled import CompiledLeg
 from syncengine.ports import Control, Journal, LegMode, StreamReport
@@ -62,6 +66,7 @@ class LiveSettings:
     check_every: float = 5.0
     flush_every: float = 0.3
     canary_every: float = 5.0
+    probe_every: float = 1.0
     first_delay: float = 0.1
     longest_delay: float = 5.0
     synchronous: bool = False
@@ -88,6 +93,7 @@ class LiveStream:
         self._control = control
         self._settings = settings or LiveSettings()
         self._position = ""
+        self._outage = Outage(control)
 
     def run(self, stop: Stop) -> None:
         """Run until `stop()` is true. Outages are waited out with a growing delay.
@@ -101,13 +107,20 @@ class LiveStream:
         while not stop():
             started = time.monotonic()
             try:
-                self._session(stop)
+                if self._outage.spool_due(self._waiting_bytes()):
+                    self._spool(stop)
+                else:
+                    self._session(stop)
             except Stopped:
                 return
             except (OutageError, TransientError, SetupError) as error:
                 if time.monotonic() - started > 10 * self._settings.longest_delay:
                     delay = self._settings.first_delay
-                self._report_trouble(error)
+                if isinstance(error, TargetOutage):
+                    self._outage.note(error)
+                    self._report_trouble(error.cause)
+                else:
+                    self._report_trouble(error)
                 _pause(delay, stop)
                 delay = min(delay * 2, self._settings.longest_delay)
 
@@ -121,11 +134,33 @@ class LiveStream:
                 self._control,
                 self._settings,
                 stack,
+                self._outage,
             )
             try:
                 session.run(stop)
             finally:
                 self._position = session.position
+
+    def _spool(self, stop: Stop) -> None:
+        with ExitStack() as stack:
+            session = SpoolSession(
+                self._link,
+                self._source,
+                self._target,
+                self._journal,
+                self._control,
+                self._settings,
+                stack,
+            )
+            answered = session.run(stop, self._outage.reason)
+            self._outage.spooled(answered=answered)
+
+    def _waiting_bytes(self) -> int | None:
+        """The source's log that waits, during an outage of the target."""
+        if not self._outage.present:
+            return None
+        held = self._source.held_log(self._link)
+        return held.unconfirmed_bytes if held is not None else None
 
     def _report_trouble(self, error: EngineError) -> None:
         self._journal.report(
@@ -151,6 +186,7 @@ class _Session:
         control: Control,
         settings: LiveSettings,
         stack: ExitStack,
+        outage: Outage,
     ) -> None:
         self._link = link
         self._source = source
@@ -159,10 +195,18 @@ class _Session:
         self._control = control
         self._settings = settings
         self._tally = Tally()
+        self._outage = outage
         prompt = settings.synchronous
-        self._writer = _closing(stack, target.writer(link, durable=prompt))
-        self.position = self._writer.position() or ""
+        try:
+            self._writer = _closing(stack, target.writer(link, durable=prompt))
+            self.position = self._writer.position() or ""
+        except (OutageError, TransientError, SetupError) as error:
+            raise TargetOutage(error) from error
         self._written = self.position
+        self._control.unspool(self.position)
+        self._gaps = Gaps(link, source, journal, control)
+        self._gaps.mend(self.position)
+        self._confirmed = self._control.confirmed()
         self._reader: Reader = stack.enter_context(source.reader())
         source_writer = _closing(stack, source.writer(link))
         self._settler = Settler(
@@ -176,7 +220,9 @@ class _Session:
         )
         stack.callback(self._receiver.close)
         self._cache = LookupCache()
-        self._configurator = Configurator(source, target, self._cache)
+        self._configurator = Configurator(
+            source, Remembering(target, journal), self._cache
+        )
         self._errors = OpenErrors(journal)
         self._router = Router(
             self._reader, self._cache, self._errors, self._receiver.ahead
@@ -221,6 +267,7 @@ class _Session:
 
     def run(self, stop: Stop) -> None:
         """Work until told to stop. Raises OutageError and the like."""
+        self._outage.over()
         while not stop():
             self._configure()
             transactions = self._receiver.take(self._waiting_time())
@@ -236,13 +283,20 @@ class _Session:
 
     def _confirm(self, *, at_once: bool = False) -> None:
         """Let the source forget what is durable on the target."""
+        at_once = at_once or self._settings.synchronous
         if self._unflushed:
-            at_once = at_once or self._settings.synchronous
             if not (self._due.now("flush", self._settings.flush_every) or at_once):
                 return
             self._writer.flush()
             self._unflushed = False
-        self._receiver.confirm(self._receiver.seen_position)
+        seen = self._receiver.seen_position
+        if seen > max(self._confirmed, self._written):
+            # Noted first: a source that remembers more than that has a gap.
+            if not (self._due.now("confirm", self._settings.flush_every) or at_once):
+                return
+            self._control.confirming(seen)
+            self._confirmed = seen
+        self._receiver.confirm(seen)
 
     def _due_legs(self) -> list[LiveLeg]:
         return self._drainer.due(self._configuration, self._receiver.seen_position)
@@ -296,6 +350,7 @@ class _Session:
                     self._apply_large(pending[0], stop)
                 else:
                     self._apply(pending, routed)
+                self._outage.over()
                 return
             except SourceLost as lost:
                 raise lost.error from lost
@@ -304,6 +359,10 @@ class _Session:
                     if stop():
                         raise
                     self._report_outage(error, pending)
+                    if isinstance(error, OutageError):
+                        self._outage.note(error)
+                    if self._outage.spool_due(self._watcher.lag_bytes):
+                        raise TargetOutage(error) from error
                     _pause(wait, stop)
                     wait = min(wait * 2, self._settings.longest_delay)
                     stored = self._stored_position()
@@ -347,13 +406,9 @@ class _Session:
         if queued:
             self._journal.enqueue(queued)
             self._configuration.note_queued(queued)
-        for table in sorted({name for one in routed for name in one.truncated}):
-            self._journal.event(
-                "stream.truncated",
-                f"Table {table} was emptied with TRUNCATE, which carries no rows. The "
-                "other side keeps its rows; compare the map and repair it if needed.",
-                table=table,
-            )
+        truncated = sorted({name for one in routed for name in one.truncated})
+        if truncated:
+            self._control.truncated(truncated)
 
     def _applied(self, last: Transaction) -> None:
         self.position = last.position
@@ -407,6 +462,8 @@ class _Session:
         self._retry()
         if self._tally.misfits:
             self._report_misfits()
+        if self._due.now("log", self._settings.check_every):
+            self._look_at_log()
         if self._watcher.tables_changed.is_set():
             self._watcher.tables_changed.clear()
             self._configurator.refresh(self._configuration)
@@ -415,6 +472,17 @@ class _Session:
             self._watcher.capture_incomplete.clear()
             self._capture.ensure(
                 self._configurator.watched(self._configuration).captured
+            )
+
+    def _look_at_log(self) -> None:
+        """Raises OutageError where the source's log is lost or too large: the next
+        session mends that first."""
+        waiting = self._watcher.lag_bytes
+        if self._watcher.log_lost.is_set() or self._gaps.beyond_limit(waiting):
+            raise OutageError(
+                f"The log that {self._source.settings.name} keeps for this link is "
+                "lost, or larger than it may be.",
+                code="log_lost",
             )
 
     def _retry(self) -> None:
@@ -471,6 +539,7 @@ class _Session:
                 lag_seconds=self._lag_seconds,
                 lag_bytes=self._watcher.lag_bytes,
                 message=self._trouble,
+                retained_bytes=self._watcher.retained_bytes,
                 written=written,
                 last_change=moments,
                 canary=self._canary.state,

@@ -31,7 +31,8 @@ class Watcher:
 
     `tables_changed` and `capture_incomplete` stay set until the stream has dealt with
     them and clears them; `lag_bytes` is the last known size of the source's log that
-    is held for this stream.
+    waits for this stream, `retained_bytes` what it keeps on disk for it, and
+    `log_lost` is set once it keeps none (any more).
     """
 
     def __init__(
@@ -45,7 +46,9 @@ class Watcher:
         self._end = threading.Event()
         self.tables_changed = threading.Event()
         self.capture_incomplete = threading.Event()
+        self.log_lost = threading.Event()
         self.lag_bytes: int | None = None
+        self.retained_bytes: int | None = None
         self._thread = threading.Thread(
             target=self._run, name="dualwrite watcher", daemon=True
         )
@@ -69,7 +72,11 @@ class Watcher:
 
     def _look(self) -> None:
         watched = self._watched
-        self.lag_bytes = self._source.lag_bytes(self._link)
+        held = self._source.held_log(self._link)
+        self.lag_bytes = held.unconfirmed_bytes if held is not None else None
+        self.retained_bytes = held.retained_bytes if held is not None else None
+        if held is None or held.lost:
+            self.log_lost.set()
         if watched.incomplete or any(
             _differ(connector, tables)
             for connector, tables in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -16,6 +17,7 @@ from syncengine.ports import (
     ConflictRecord,
     LegConfiguration,
     LegMode,
+    LogBudget,
     QueuedEntry,
     RecordFailure,
     RetryRequest,
@@ -57,6 +59,13 @@ class MemoryState:
         self.closed: list[tuple[RecordFailure, str]] = []
         self.conflicts: list[ConflictRecord] = []
         self.events: list[tuple[str, str]] = []
+        self.aside: dict[LegKey, list[QueuedEntry]] = defaultdict(list)
+        self.tables: dict[Side, dict[str, Any]] = {}
+        self.confirmed: dict[Side, str] = {}
+        self.spooled: set[LegKey] = set()
+        self.gaps: list[tuple[Side, str]] = []
+        self.truncated: list[str] = []
+        self.budget = LogBudget()
         self.alerts: dict[tuple[str, int | None, Side], str] = {}
         self.written: Counter[tuple[int, str]] = Counter()
         self.acknowledged: dict[Side, int] = {}
@@ -205,6 +214,46 @@ class MemoryStream:
                 e for e in self.state.queue[key] if e.entry_id not in gone
             ]
 
+    def queued_together(
+        self, legs: Sequence[LegConfiguration], limit: int
+    ) -> Sequence[QueuedEntry]:
+        with self.state.lock:
+            entries = [
+                entry
+                for leg in legs
+                for entry in self.state.queue[leg.map_id, leg.direction]
+            ]
+            return sorted(entries, key=lambda one: (one.position, one.ordinal))
+
+    def set_aside_keys(self, leg: LegConfiguration) -> set[Row]:
+        with self.state.lock:
+            return {e.key for e in self.state.aside[leg.map_id, leg.direction]}
+
+    def set_aside(
+        self, leg: LegConfiguration, keys: Sequence[Row] | None, limit: int
+    ) -> Sequence[QueuedEntry]:
+        with self.state.lock:
+            entries = self.state.aside[leg.map_id, leg.direction]
+            if keys is None:
+                keys = list(dict.fromkeys(entry.key for entry in entries))[:limit]
+            return [e for key in keys for e in entries if e.key == key]
+
+    def forget_set_aside(self, leg: LegConfiguration, entry_ids: Sequence[int]) -> None:
+        with self.state.lock:
+            gone = set(entry_ids)
+            key = (leg.map_id, leg.direction)
+            self.state.aside[key] = [
+                e for e in self.state.aside[key] if e.entry_id not in gone
+            ]
+
+    def remember_tables(self, side: Side, tables: Mapping[str, Any]) -> None:
+        with self.state.lock:
+            kept = json.loads(json.dumps(dict(tables)))
+            self.state.tables.setdefault(side, {}).update(kept)
+
+    def remembered_tables(self, side: Side) -> Mapping[str, Any]:
+        return self.state.tables.get(side, {})
+
     def record_conflicts(self, conflicts: Sequence[ConflictRecord]) -> None:
         with self.state.lock:
             self.state.conflicts.extend(conflicts)
@@ -271,3 +320,44 @@ class MemoryStream:
             self.state.broken.append(f"{code}: {message}")
             self.state.legs[key] = replace(self.state.legs[key], mode=LegMode.DRAIN)
             self.state.revision += 1
+
+    def replayed(self, leg: LegConfiguration) -> None:
+        with self.state.lock:
+            key = (leg.map_id, leg.direction)
+            present = self.state.legs[key]
+            if not self.state.aside[key]:
+                self.state.legs[key] = replace(present, set_aside=False, replay=False)
+                self.state.revision += 1
+
+    def budget(self) -> LogBudget:
+        return self.state.budget
+
+    def confirming(self, position: str) -> None:
+        self.state.confirmed[self.source] = position
+
+    def confirmed(self) -> str:
+        return self.state.confirmed.get(self.source, "")
+
+    def spool(self, reason: str) -> None:
+        with self.state.lock:
+            for key, leg in self.state.legs.items():
+                if key[1] is self._direction and leg.mode is LegMode.LIVE:
+                    self.state.legs[key] = replace(leg, mode=LegMode.DRAIN)
+                    self.state.spooled.add(key)
+            self.state.revision += 1
+
+    def unspool(self, position: str) -> None:
+        with self.state.lock:
+            for key in [k for k in self.state.spooled if k[1] is self._direction]:
+                self.state.queue[key] = [
+                    e for e in self.state.queue[key] if e.position > position
+                ]
+                self.state.spooled.discard(key)
+
+    def gap(self, reason: str) -> None:
+        with self.state.lock:
+            self.state.gaps.append((self.source, reason))
+
+    def truncated(self, tables: Sequence[str]) -> None:
+        with self.state.lock:
+            self.state.truncated.extend(tables)

@@ -14,6 +14,7 @@ from syncengine.connectors.base import (
     ChangeStream,
     ConnectionSettings,
     Description,
+    HeldLog,
     InstallPlan,
     Reader,
     Writer,
@@ -26,9 +27,13 @@ from syncengine.connectors.postgres.errors import translated_setup
 from syncengine.connectors.postgres.install import install, plan_install
 from syncengine.connectors.postgres.leftovers import links
 from syncengine.connectors.postgres.names import SIGN_PREFIX, slot_name
-from syncengine.connectors.postgres.position import parse_position
+from syncengine.connectors.postgres.position import format_position, parse_position
 from syncengine.connectors.postgres.reader import PostgresReader
-from syncengine.connectors.postgres.uninstall import removal_script, uninstall
+from syncengine.connectors.postgres.uninstall import (
+    drop_slot,
+    removal_script,
+    uninstall,
+)
 from syncengine.errors import SetupError
 from syncengine.mapping.model import HealthFinding
 from syncengine.mapping.schema import EnvironmentSchema
@@ -47,6 +52,13 @@ FROM pg_control_system() s, pg_database d WHERE d.datname = current_database()
 
 _LAG = """
 SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint
+FROM pg_replication_slots WHERE slot_name = %s
+"""
+
+_HELD = """
+SELECT confirmed_flush_lsn, pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn),
+       pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn),
+       coalesce(wal_status = 'lost', true)
 FROM pg_replication_slots WHERE slot_name = %s
 """
 
@@ -169,6 +181,26 @@ class PostgresConnector:
         with self._connected("lag") as connection:
             row = connection.execute(_LAG, (slot,)).fetchone()
         return None if row is None or row[0] is None else int(row[0])
+
+    def held_log(self, link: str) -> HeldLog | None:
+        """What the replication slot of `link` keeps; None without a slot."""
+        slot = slot_name(link, self.settings.side)
+        with self._connected("lag") as connection:
+            row = connection.execute(_HELD, (slot,)).fetchone()
+        if row is None:
+            return None
+        confirmed, unconfirmed, retained, lost = row
+        return HeldLog(
+            confirmed=format_position(parse_position(confirmed)) if confirmed else "",
+            unconfirmed_bytes=max(0, int(unconfirmed or 0)),
+            retained_bytes=max(0, int(retained or 0)),
+            lost=str(lost) in ("t", "True"),
+        )
+
+    def release_log(self, link: str) -> None:
+        """Drop the replication slot of `link`, whoever reads it."""
+        with self._connected("install") as connection:
+            drop_slot(connection, slot_name(link, self.settings.side))
 
     @contextmanager
     def _connected(self, purpose: str) -> Iterator[PostgresConnection]:

@@ -112,7 +112,7 @@ def uninstall(
     """
     # First of all: once the slot is gone, nobody would let waiting commits go.
     remove_name(connection, settings.name, slot_name(link, settings.side))
-    _drop_slot(connection, slot_name(link, settings.side))
+    drop_slot(connection, slot_name(link, settings.side))
     with connection.transaction():
         connection.execute(ONE_AT_A_TIME)
         connection.execute(LOCK_TIMEOUT)
@@ -127,7 +127,9 @@ def uninstall(
         )
 
 
-def _drop_slot(connection: PostgresConnection, name: str) -> None:
+def drop_slot(connection: PostgresConnection, name: str) -> None:
+    """Drop a replication slot, ending the session that reads it; none: nothing."""
+
     def drop() -> bool:
         connection.execute(
             "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots "
