@@ -29,18 +29,25 @@ QUICK_MILLISECONDS = 1000.0
 LONG_MESSAGE = "accounts refuses the row: " + "a rule with many words fails, " * 40
 LONG_WORDS = "23514: " + "Failing_row_contains_something_without_a_single_space" * 20
 
+MAKE_CAUSES = """
+INSERT INTO errors_errorgroup (table_map_id, direction, code, "column", text,
+    signature, first_seen, last_seen)
+SELECT %(map)s, 'finops_to_dataverse', code, 'onholdstatus', %(message)s,
+    'MANY ' || code, now(), now()
+FROM unnest(array['check_violated', 'value_not_in_map']) code
+"""
 MAKE_ERRORS = """
-INSERT INTO errors_syncerror (table_map_id, direction, phase, key, key_text, code,
+INSERT INTO errors_syncerror (cause_id, table_map_id, direction, phase, key, key_text, code,
     "column", message, remote, operation, "group", position, source_row, mapped_row,
     state, count, first_seen, last_seen, attempts)
-SELECT %(map)s, 'finops_to_dataverse', 'live',
-    jsonb_build_array('usmf', 'MANY-' || n), 'usmf / MANY-' || n,
-    CASE n %% 3 WHEN 0 THEN 'check_violated' ELSE 'value_not_in_map' END,
+SELECT g.id, %(map)s, 'finops_to_dataverse', 'live',
+    jsonb_build_array('usmf', 'MANY-' || n), 'usmf / MANY-' || n, g.code,
     'onholdstatus', %(message)s, %(remote)s, 'upsert', '', '',
     jsonb_build_object('customeraccount', 'MANY-' || n, 'salesmemo', %(message)s::text),
     jsonb_build_object('accountnumber', 'MANY-' || n, 'description', %(message)s::text),
     'open', 1, now() - n * interval '1 second', now(), 1
-FROM generate_series(1, %(many)s) n
+FROM generate_series(1, %(many)s) n JOIN errors_errorgroup g ON g.signature =
+    'MANY ' || CASE n %% 3 WHEN 0 THEN 'check_violated' ELSE 'value_not_in_map' END
 """
 MAKE_QUEUE = """
 INSERT INTO sync_queuedchange (table_map_id, direction, position, ordinal,
@@ -91,12 +98,14 @@ def many(portal: RunningPortal) -> Iterator[int]:
     }
     portal.dw("pause", ACCOUNTS)
     try:
+        session.execute(MAKE_CAUSES, values)
         session.execute(MAKE_ERRORS, values)
         session.execute(MAKE_QUEUE, values)
         session.execute("ANALYZE errors_syncerror, sync_queuedchange")
         yield chosen
     finally:
         session.execute("DELETE FROM errors_syncerror WHERE key_text ~ 'MANY'")
+        session.execute("DELETE FROM errors_errorgroup WHERE signature ~ 'MANY'")
         session.execute("DELETE FROM sync_queuedchange WHERE key_text ~ 'MANY'")
         portal.dw("resume", ACCOUNTS)
 
@@ -104,6 +113,7 @@ def many(portal: RunningPortal) -> Iterator[int]:
 def addresses(portal: RunningPortal, chosen: int) -> list[str]:
     """Every page of the portal."""
     error = portal.value("", "SELECT max(id) FROM errors_syncerror")
+    cause = portal.value("", "SELECT max(id) FROM errors_errorgroup")
     environment = portal.value("", "SELECT max(id) FROM environments_environment")
     link = portal.value("", "SELECT max(id) FROM environments_connectionset")
     tabs = (
@@ -128,6 +138,9 @@ def addresses(portal: RunningPortal, chosen: int) -> list[str]:
         "/errors/",
         "/errors/?state=resolved&key=nothing",
         f"/errors/{error}/",
+        "/errors/causes/",
+        "/errors/causes/?code=nothing",
+        f"/errors/causes/{cause}/",
         f"/environments/{environment}/check/",
         f"/environments/{environment}/delete/",
         f"/connection-sets/{link}/check/",
@@ -231,7 +244,13 @@ def test_very_long_lists_are_paged_and_quick(
         oldest = f"{address}?after=0"
         for asked in (address, oldest, f"{address}?key=MANY-99"):
             assert quickest(page, asked) < QUICK_MILLISECONDS, asked
-    for address in ("/", "/live/", "/maps/", f"/maps/{many}/errors/live/"):
+    for address in (
+        "/",
+        "/live/",
+        "/maps/",
+        "/errors/causes/",
+        f"/maps/{many}/errors/live/",
+    ):
         assert quickest(page, address) < QUICK_MILLISECONDS, address
     page.goto("/errors/")
     page.get_by_label("Code").select_option("check_violated")

@@ -32,6 +32,7 @@ READING = (
     "error_list",
     "error_live",
     "error_export",
+    "cause_list",
     "activity_list",
     "activity_export",
     "alert_list",
@@ -52,7 +53,14 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     from portal.maps import urls as maps
     from portal.overview import urls as overview
 
-    with_ids = {"map_page", "map_tab", "map_live", "map_health", "error_page"}
+    with_ids = {
+        "map_page",
+        "map_tab",
+        "map_live",
+        "map_health",
+        "error_page",
+        "cause_page",
+    }
     elsewhere = {
         *test_pages_files.ALL,
         *test_pages_ready_made.ALL,
