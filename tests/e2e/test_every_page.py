@@ -37,7 +37,8 @@ SELECT %(map)s, 'finops_to_dataverse', code, 'onholdstatus', %(message)s,
 FROM unnest(array['check_violated', 'value_not_in_map']) code
 """
 MAKE_ERRORS = """
-INSERT INTO errors_syncerror (cause_id, table_map_id, direction, phase, key, key_text, code,
+INSERT INTO errors_syncerror (cause_id, table_map_id, direction, phase, key, key_text,
+    code,
     "column", message, remote, operation, "group", position, source_row, mapped_row,
     state, count, first_seen, last_seen, attempts)
 SELECT g.id, %(map)s, 'finops_to_dataverse', 'live',
