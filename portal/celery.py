@@ -25,7 +25,15 @@ PR_SET_PDEATHSIG = 1
 
 app = Celery("portal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["portal.sync", "portal.runs", "portal.alerts", "portal.errors"])
+app.autodiscover_tasks(
+    [
+        "portal.sync",
+        "portal.runs",
+        "portal.alerts",
+        "portal.errors",
+        "portal.comparisons",
+    ]
+)
 
 
 @setup_logging.connect

@@ -61,6 +61,14 @@ RUN = {
     "cancelled": Label("Cancelled", "cancel", "off"),
 }
 
+COMPARISON = {
+    "waiting": Label("Waiting", "schedule", "off"),
+    "running": Label("Running", "sync", "busy"),
+    "completed": Label("Completed", "check_circle", "good"),
+    "failed": Label("Failed", "error", "bad"),
+    "cancelled": Label("Cancelled", "cancel", "off"),
+}
+
 ERROR = {
     "open": Label("Open", "error", "bad", "Waits for a retry or for you."),
     "retrying": Label("Retrying", "update", "busy", "Will be tried again."),
@@ -139,6 +147,7 @@ KINDS = {
     "map": MAP,
     "stream": STREAM,
     "run": RUN,
+    "comparison": COMPARISON,
     "error": ERROR,
     "health": HEALTH,
     "recovery": RECOVERY,

@@ -108,6 +108,7 @@ INSTALLED_APPS = [
     "portal.errors",
     "portal.activity",
     "portal.alerts",
+    "portal.comparisons",
     "portal.sync",
     "portal.overview",
 ]
@@ -216,6 +217,12 @@ ERRORS_KEPT_DAYS = variables.read_whole("ERRORS_KEPT_DAYS", 30)
 CONFLICTS_KEPT_DAYS = variables.read_whole("CONFLICTS_KEPT_DAYS", 180)
 ACTIVITY_KEPT_DAYS = variables.read_whole("ACTIVITY_KEPT_DAYS", 730)
 
+# Comparisons
+COMPARE_HISTORY_DAYS = variables.read_whole("COMPARE_HISTORY_DAYS", 90, least=1)
+COMPARE_KEPT_DIFFERENCES = variables.read_whole(
+    "COMPARE_KEPT_DIFFERENCES", 10_000, least=0
+)
+
 # Celery (see portal/celery.py)
 CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:1/0"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -226,6 +233,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "portal.sync.tasks.run_stream": {"queue": "live"},
     "portal.runs.tasks.copy_chunks": {"queue": "initial"},
+    "portal.comparisons.tasks.run_comparison": {"queue": "initial"},
 }
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -233,7 +241,11 @@ CELERY_TASK_ANNOTATIONS = {
     "portal.sync.tasks.run_stream": {
         "acks_late": False,
         "reject_on_worker_lost": False,
-    }
+    },
+    "portal.comparisons.tasks.run_comparison": {
+        "acks_late": False,
+        "reject_on_worker_lost": False,
+    },
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = 8  # room for the stream tasks beside the copies
@@ -251,6 +263,16 @@ CELERY_BEAT_SCHEDULE = {
         "task": "portal.runs.tasks.advance_runs",
         "schedule": 2.0,
         "options": {"expires": 4.0},
+    },
+    "advance-comparisons": {
+        "task": "portal.comparisons.tasks.advance_comparisons",
+        "schedule": 2.0,
+        "options": {"expires": 4.0},
+    },
+    "forget-comparisons": {
+        "task": "portal.comparisons.tasks.forget_comparisons",
+        "schedule": 600.0,
+        "options": {"expires": 600.0},
     },
     "watch-canaries": {
         "task": "portal.sync.tasks.watch_canaries",

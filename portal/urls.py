@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("portal.maps.urls")),
     path("", include("portal.errors.urls")),
     path("", include("portal.activity.urls")),
+    path("", include("portal.comparisons.urls")),
     path("", include("portal.alerts.urls")),
     path("", include("portal.overview.urls")),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from syncengine.errors import RecordError, SetupError, TransientError
 from syncengine.mapping.compiled import BoundLeg, CompiledLeg, Resolved, Row
 from syncengine.mapping.model import Side
 from syncengine.reconcile import CompareResult, Comparison, Difference
+from syncengine.reconcile_passes import PART_ROWS
 
 BATCH_ROWS = 5_000
 ATTEMPTS = 5
@@ -62,14 +63,20 @@ def repair(
     winner: Side,
     writer: Writer,
     keys: Collection[Row] | None = None,
+    only: Mapping[Row, Row | None] | None = None,
     delete_extra: bool = False,
     on_progress: Callable[[int], None] | None = None,
+    on_difference: Callable[[Difference], None] | None = None,
+    catch_up: Callable[[], None] | None = None,
     max_examples: int = 20,
+    part_rows: int = PART_ROWS,
 ) -> RepairResult:
     """Write the winner's present rows over records that differ or are missing.
 
     `writer` writes the losing side. Only columns that flow away from the winner are
-    written. `keys` limits the repair to some records (keys as in `Difference`).
+    written. `keys` limits the repair to some records (keys as in `Difference`);
+    `only` does as well and reads no others: key -> source key, as in `Difference`. The
+    rest as in `compare`.
     Repairing again writes nothing new. Raises SetupError `direction_not_mapped` when
     nothing flows from the winner to the other side.
     """
@@ -81,8 +88,22 @@ def repair(
         )
     sides = Counterparts(finops, dataverse, to_dataverse, to_finops)
     work = _Repair(sides, leg, writer, winner, keys, delete_extra)
-    comparison = Comparison(sides, max_examples, work.take, on_progress)
-    work.result.found = comparison.run()
+
+    def take(difference: Difference) -> None:
+        if on_difference is not None:
+            on_difference(difference)
+        work.take(difference)
+
+    comparison = Comparison(
+        sides,
+        max_examples,
+        take,
+        on_progress,
+        catch_up=catch_up,
+        part_rows=part_rows,
+    )
+    found = comparison.run() if only is None else comparison.run_only(only)
+    work.result.found = found
     work.flush()
     return work.result
 

@@ -12,7 +12,7 @@ from portal.labels import DIRECTIONS
 from portal.maps.models import TableMap
 from portal.maps.preparation import definition
 from portal.refusals import Refusal
-from portal.runs.reconcile import MOST, SAMPLE, preview_map
+from portal.runs.preview import MOST, SAMPLE, preview_map
 from syncengine.errors import EngineError
 from syncengine.mapping.model import Direction
 from syncengine.mapping.problems import CompilationError

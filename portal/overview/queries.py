@@ -14,6 +14,8 @@ from django.db import connection
 from django.db.models import Max, Min, QuerySet
 from django.utils import timezone
 
+from portal.comparisons.models import Comparison
+from portal.comparisons.queries import latest
 from portal.environments.models import ConnectionSet, Stream
 from portal.errors.causes import open_counts
 from portal.maps.models import Leg, TableMap
@@ -148,6 +150,7 @@ def _map_statuses(
     failed_runs = _last_runs_that_failed(
         [one.pk for one in maps if one.state == "not_running"]
     )
+    compared = latest(ids)
     return [
         _map_status(
             one,
@@ -156,6 +159,7 @@ def _map_statuses(
             errors.get(one.pk, (0, 0)),
             queues,
             failed_runs.get(one.pk, ""),
+            compared.get(one.pk),
         )
         for one in maps
     ]
@@ -215,6 +219,7 @@ def _map_status(
     errors: tuple[int, int],
     queues: Mapping[tuple[int, str], tuple[int, datetime]],
     failed_run: str,
+    compared: Comparison | None,
 ) -> MapStatus:
     now = timezone.now()
     shown: list[LegStatus] = []
@@ -254,4 +259,5 @@ def _map_status(
         oldest_queued_at=oldest_of_all,
         health=health,
         reason=reason,
+        compared=compared,
     )

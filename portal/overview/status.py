@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from portal.comparisons.models import Comparison
 from portal.environments.models import ConnectionSet
 from portal.maps.models import TableMap
 from portal.maps.states import allowed_actions
@@ -60,6 +61,7 @@ class MapStatus:
     oldest_queued_at: datetime | None
     health: str
     reason: str
+    compared: Comparison | None = None
 
     @property
     def version(self) -> str:

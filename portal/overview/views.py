@@ -19,7 +19,14 @@ from portal.errors import queries as error_queries
 from portal.errors.causes import known_total
 from portal.maps.models import MapState
 from portal.maps.states import Action, refusal
-from portal.overview import map_filters, map_tabs, preview_tab, queries, version_tab
+from portal.overview import (
+    compare_tab,
+    map_filters,
+    map_tabs,
+    preview_tab,
+    queries,
+    version_tab,
+)
 from portal.overview.status import MapStatus, SetStatus, verdict
 from portal.pages import chosen_ids, is_partial, keyset_page, page, staff_page
 
@@ -32,6 +39,7 @@ TABS = {
     "health": "Health",
     "versions": "Versions",
     "initial-sync": "Initial sync",
+    "compare": "Compare",
     "queued": "Queued",
     "errors": "Errors",
     "activity": "Activity",
@@ -219,6 +227,8 @@ def _tab_context(request: HttpRequest, row: MapStatus, tab: str) -> dict[str, An
             "runs": map_tabs.run_progress(found.rows),
             "offered": version_tab.offered_instead(row.map, row.reason),
         }
+    if tab == "compare":
+        return compare_tab.context(request, row.map)
     if tab == "queued":
         search = request.GET.get("key", "").strip()
         return {

@@ -11,6 +11,7 @@ from portal.errors.models import SyncError
 from portal.maps.models import TableMap
 from tests.factories import make_map
 from tests.portal import (
+    test_pages_comparisons,
     test_pages_files,
     test_pages_ready_made,
     test_pages_removing,
@@ -40,7 +41,7 @@ READING = (
 WRITING = ("map_action", "error_retry", "error_dismiss", "alert_mark")
 TABS = (
     *("columns", "filters", "preview", "health"),
-    *("versions", "initial-sync", "queued", "errors", "activity"),
+    *("versions", "initial-sync", "compare", "queued", "errors", "activity"),
 )
 
 
@@ -48,6 +49,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     from portal.activity import urls as activity
     from portal.alerts import urls as alerts
     from portal.checks import urls as checks
+    from portal.comparisons import urls as comparisons
     from portal.environments import urls as environments
     from portal.errors import urls as errors
     from portal.maps import urls as maps
@@ -62,6 +64,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
         "cause_page",
     }
     elsewhere = {
+        *test_pages_comparisons.ALL,
         *test_pages_files.ALL,
         *test_pages_ready_made.ALL,
         *test_pages_removing.ALL,
@@ -70,7 +73,16 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     }
     names = {
         pattern.name
-        for module in (activity, alerts, checks, environments, errors, maps, overview)
+        for module in (
+            activity,
+            alerts,
+            checks,
+            comparisons,
+            environments,
+            errors,
+            maps,
+            overview,
+        )
         for pattern in module.urlpatterns
     }
     assert names == {*READING, *WRITING, *with_ids, *elsewhere}

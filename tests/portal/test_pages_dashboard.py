@@ -136,9 +136,9 @@ def test_the_number_of_queries_does_not_grow_with_maps(
         make_error(table_map)
         make_queued(table_map)
     pulse(links)
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         admin_client.get("/")
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         admin_client.get(reverse("dashboard_live"), {"shape": "0"})
 
 

@@ -15,7 +15,7 @@ from django.urls import reverse
 from portal.environments.models import Environment
 from portal.maps.models import MapVersion, TableMap
 from portal.refusals import NotFound
-from portal.runs.reconcile import preview_map
+from portal.runs.preview import preview_map
 from syncengine.mapping.model import ColumnMap, ColumnMapType, Direction
 from syncengine.mapping.model import TableMap as Definition
 from tests.factories import (

@@ -98,6 +98,15 @@ def ago(moment: datetime | None) -> SafeString | str:
 
 
 @register.filter
+def clock(value: datetime | None) -> SafeString | str:
+    """The time of today, else the date as well, in UTC."""
+    if value is None:
+        return "–"  # noqa: RUF001
+    today = value.date() == timezone.now().date()
+    return _time(value, f"{value:%H:%M}" if today else f"{value:%Y-%m-%d %H:%M}")
+
+
+@register.filter
 def moment(value: datetime | None) -> SafeString | str:
     """An exact time in UTC."""
     if value is None:
