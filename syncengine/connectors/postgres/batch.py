@@ -17,7 +17,7 @@ from syncengine.connectors.base import (
     Outcome,
     OutcomeKind,
 )
-from syncengine.connectors.merge import UNRESOLVED, differs, merge
+from syncengine.connectors.merge import differs, merge
 from syncengine.connectors.postgres.arrays import array_literal
 from syncengine.connectors.postgres.lookups import (
     AMBIGUOUS,
@@ -28,11 +28,13 @@ from syncengine.connectors.postgres.lookups import (
 )
 from syncengine.connectors.postgres.pipeline import Pipeline, Sent
 from syncengine.connectors.postgres.statements import LegStatements
+from syncengine.connectors.postgres.translation import (
+    CompanyCache,
+    References,
+    Translation,
+)
 from syncengine.mapping.compiled import CompiledLeg, Lookup, Row
 from syncengine.mapping.natural_keys import own_key
-
-References = dict[int, dict[Wanted, str]]
-"""What was found, by slot: reference of a natural key and the row's company."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,6 @@ class Group:
     operations: list[Operation] = field(default_factory=list)
 
 
-class CompanyCache:
-    """References of companies by code; forgotten when the target refuses a batch."""
-
-    def __init__(self) -> None:
-        self.known: dict[tuple[str, str], str] = {}
-
-
 class GroupWriter:
     """Applies groups through a pipeline whose connection is inside a transaction."""
 
@@ -72,6 +67,7 @@ class GroupWriter:
         self._pipeline = pipeline
         self._statements = statements
         self._companies = companies
+        self._translations: dict[int, Translation] = {}
 
     def apply(self, group: Group) -> list[Outcome]:
         """Apply one group; FAILED outcomes name records whose lookups found nothing."""
@@ -84,45 +80,35 @@ class GroupWriter:
 
     # -- references -----------------------------------------------------------------
 
-    def _company(self, leg: CompiledLeg, row: Row) -> str | None:
-        """The company of a mapped row as its company column holds it."""
-        if leg.company is None:
-            return None
-        code = row[leg.company]
-        lookup = leg.slots[leg.company].lookup
-        if lookup is None or code is None:
-            return code
-        return self._companies.known.get((lookup.tables[0], code))
+    def _translation(self, leg: CompiledLeg) -> Translation:
+        found = self._translations.get(id(leg))
+        if found is None:
+            statements = self._statements[id(leg)]
+            found = Translation(leg, statements, self._companies)
+            self._translations[id(leg)] = found
+        return found
 
     def _learn_companies(self, leg: CompiledLeg, rows: Iterable[Row]) -> None:
-        if leg.company is None:
+        translation = self._translation(leg)
+        lookup, known = translation.company_lookup, translation.companies
+        if lookup is None or known is None:
             return
-        lookup = leg.slots[leg.company].lookup
-        if lookup is None:
+        codes = sorted(translation.unknown_companies(rows))
+        if not codes:
             return
-        index = leg.company
-        table = lookup.tables[0]
-        known = self._companies.known
-        wanted = {
-            code
-            for row in rows
-            if (code := row[index]) is not None and (table, code) not in known
-        }
-        if not wanted:
-            return
-        codes = sorted(wanted)
         found = self._send(self._statements[id(leg)].resolve(lookup), [codes])
         for ordinal, reference in found.fetchall():
-            known[table, codes[int(ordinal) - 1]] = reference
+            known[codes[int(ordinal) - 1]] = reference
 
     def _resolve(self, leg: CompiledLeg, rows: Sequence[Row]) -> list[_Asked]:
         """Ask for the references of all natural keys in `rows`; answers come later."""
         asked: list[_Asked] = []
         statements = self._statements[id(leg)]
-        for index, lookup in statements.lookups:
-            scoped = lookup.scoped and leg.company is not None
+        translation = self._translation(leg)
+        company = translation.company
+        for index, lookup, scoped in translation.lookups:
             wanted = {
-                (key, self._company(leg, row) if scoped else None)
+                (key, company(row) if scoped else None)
                 for row in rows
                 if (key := row[index]) is not None
             }
@@ -138,34 +124,6 @@ class GroupWriter:
     def _answers(asked: Sequence[_Asked]) -> References:
         return {one.slot: collect(one.sent.fetchall(), one.wanted) for one in asked}
 
-    def _written(
-        self, leg: CompiledLeg, row: Row, found: References
-    ) -> tuple[Row, list[int]]:
-        """The row as the target holds it, and the slots whose lookup found nothing."""
-        lookups = self._statements[id(leg)].lookups
-        index = leg.company
-        if not lookups and (index is None or leg.slots[index].lookup is None):
-            return row, []
-        values = list(row)
-        missing: list[int] = []
-        company = None
-        if index is not None:
-            company = self._company(leg, row)
-            if company is None and row[index] is not None:
-                missing.append(index)
-                company = UNRESOLVED
-            values[index] = company
-        for index, lookup in lookups:
-            value = row[index]
-            if value is None:
-                continue
-            scope = company if lookup.scoped else None
-            reference = found.get(index, _NOTHING).get((value, scope), UNRESOLVED)
-            if reference in (UNRESOLVED, AMBIGUOUS):
-                missing.append(index)
-            values[index] = reference
-        return tuple(values), missing
-
     # -- upserts --------------------------------------------------------------------
 
     def _upsert(self, group: Group) -> list[Outcome]:
@@ -177,26 +135,18 @@ class GroupWriter:
             rows.extend(operation.history)
         self._learn_companies(leg, rows)
         asked = self._resolve(leg, rows)
-        keyed = self._statements[id(leg)].keyed_by_lookup
+        statements = self._statements[id(leg)]
+        translation = self._translation(leg)
+        keyed = statements.keyed_by_lookup
         found = self._answers(asked) if keyed else {}
-        fetch = self._fetch(
-            leg,
-            [self._written(leg, _key_row(leg, op), found)[0] for op in operations],
-            delete=False,
-        )
+        keys = translation.keys([operation.key for operation in operations], found)
+        fetch = self._send(statements.fetch, keys)
         if not keyed:
             found = self._answers(asked)
-        incoming = [self._written(leg, op.row or (), found) for op in operations]
+        translate = translation.row
+        incoming = [translate(op.row or (), found) for op in operations]
         present = {int(line[0]) - 1: line[1:] for line in fetch.fetchall()}
         return self._write(leg, operations, incoming, present, found)
-
-    def _fetch(self, leg: CompiledLeg, rows: Sequence[Row], *, delete: bool) -> Sent:
-        statements = self._statements[id(leg)]
-        query = statements.fetch_for_delete if delete else statements.fetch
-        keys = [
-            [None if row[i] == UNRESOLVED else row[i] for row in rows] for i in leg.key
-        ]
-        return self._send(query, keys)
 
     def _write(
         self,
@@ -207,6 +157,7 @@ class GroupWriter:
         found: References,
     ) -> list[Outcome]:
         inside = _keys_inside(leg, operations)
+        translate = self._translation(leg).row
         inserts: list[Row] = []
         updates: dict[tuple[int, ...], list[Row]] = defaultdict(list)
         later: list[tuple[Operation, Row, tuple[int, ...]]] = []
@@ -242,9 +193,7 @@ class GroupWriter:
                 row = tuple(
                     now[i] if i in waiting else value for i, value in enumerate(row)
                 )
-            history = [
-                self._written(leg, image, found)[0] for image in operation.history
-            ]
+            history = [translate(image, found)[0] for image in operation.history]
             changed, conflicts = merge(operation, row, history, now)
             if changed:
                 updates[tuple(changed)].append(row)
@@ -306,10 +255,11 @@ class GroupWriter:
         """Fill references to records of this batch, now that they exist."""
         rows = [operation.row or () for operation, _, _ in later]
         found = self._answers(self._resolve(leg, rows))
+        translate = self._translation(leg).row
         updates: dict[tuple[int, ...], list[Row]] = defaultdict(list)
         lost: dict[int, Outcome] = {}
         for operation, row, waiting in later:
-            full, missing = self._written(leg, operation.row or (), found)
+            full, missing = translate(operation.row or (), found)
             values = list(row)
             for index in waiting:
                 values[index] = full[index]
@@ -327,14 +277,17 @@ class GroupWriter:
     def _delete(self, group: Group) -> list[Outcome]:
         leg = group.leg
         operations = group.operations
-        rows = [_key_row(leg, operation) for operation in operations]
+        translation = self._translation(leg)
+        translate = translation.row
+        rows = [translation.key_row(operation.key) for operation in operations]
         images = [
             operation.history[-1] for operation in operations if operation.history
         ]
         self._learn_companies(leg, rows)
         found = self._answers(self._resolve(leg, [*rows, *images]))
-        written = [self._written(leg, row, found)[0] for row in rows]
-        fetch = self._fetch(leg, written, delete=True)
+        written = [translate(row, found)[0] for row in rows]
+        keys = translation.keys([operation.key for operation in operations], found)
+        fetch = self._send(self._statements[id(leg)].fetch_for_delete, keys)
         present = {int(line[0]) - 1: line[1:] for line in fetch.fetchall()}
         doomed: list[Row] = []
         outcomes: list[Outcome] = []
@@ -344,9 +297,9 @@ class GroupWriter:
                 outcomes.append(Outcome(operation.reference, OutcomeKind.ABSENT))
                 continue
             if operation.history and not operation.force:
-                image = self._written(leg, operation.history[-1], found)[0]
+                image = translate(operation.history[-1], found)[0]
                 if not any(
-                    not differs(leg.slots, self._written(leg, past, found)[0], now)
+                    not differs(leg.slots, translate(past, found)[0], now)
                     for past in operation.history
                 ):
                     conflict = ColumnConflict(None, _show(image), None, _show(now))
@@ -360,9 +313,6 @@ class GroupWriter:
             statements = self._statements[id(leg)]
             self._send(statements.delete, [[row[i] for row in doomed] for i in leg.key])
         return outcomes
-
-
-_NOTHING: dict[Wanted, str] = {}
 
 
 def _keys_inside(
@@ -395,14 +345,6 @@ def _code(leg: CompiledLeg, lookup: Lookup, row: Row) -> str | None:
     if leg.company is None or not lookup.scoped:
         return None
     return row[leg.company]
-
-
-def _key_row(leg: CompiledLeg, operation: Operation) -> Row:
-    """A row that has only the key's slots filled."""
-    values: list[str | None] = [None] * len(leg.slots)
-    for index, value in zip(leg.key, operation.key, strict=True):
-        values[index] = value
-    return tuple(values)
 
 
 def _without(row: Row, slots: Sequence[int]) -> Row:

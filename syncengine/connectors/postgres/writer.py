@@ -21,7 +21,7 @@ from syncengine.connectors.base import (
     WriteRefused,
 )
 from syncengine.connectors.postgres.arrays import array_literal
-from syncengine.connectors.postgres.batch import CompanyCache, Group, GroupWriter
+from syncengine.connectors.postgres.batch import Group, GroupWriter
 from syncengine.connectors.postgres.connection import (
     PostgresConnection,
     connect,
@@ -37,6 +37,7 @@ from syncengine.connectors.postgres.statements import (
     LegStatements,
     places,
 )
+from syncengine.connectors.postgres.translation import CompanyCache
 from syncengine.errors import EngineError, OutageError, SetupError, TransientError
 from syncengine.mapping.compiled import CompiledLeg, Row
 
@@ -113,7 +114,7 @@ class PostgresWriter:
             self._connection = connection
             self._prepared = Prepared(connection)
             self._position = None
-            self._companies.known.clear()
+            self._companies.forget()
         return connection
 
     def _pipeline(self) -> Pipeline:
@@ -147,7 +148,7 @@ class PostgresWriter:
                 raise TransientError(_CHANGED, remote=str(error)) from error
             meaning = translate_error(error, self._settings.name)
             if isinstance(meaning, Outcome):
-                self._companies.known.clear()
+                self._companies.forget()
                 raise WriteRefused(meaning) from error
             if meaning.code == SESSION_LOST:
                 self.close()
