@@ -112,7 +112,7 @@ def _result(
     exported = sum(one.exported for one in counts.values())
     legs = "; ".join(
         f"{way.value.replace('_', ' ')}: {one.exported:,} exported, {one.inserted:,} "
-        f"inserted, {one.unchanged:,} unchanged, {one.failed} failed"
+        f"inserted, {one.unchanged + one.skipped:,} there already, {one.failed} failed"
         for way, one in counts.items()
     )
     return Result(
