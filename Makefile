@@ -9,13 +9,16 @@ ARGS ?=
 JOBS ?= 2
 SOURCES := syncengine portal tests manage.py
 
-.PHONY: setup setup-test run dev test lint types e2e bench chaos check
+.PHONY: setup setup-test setup-chaos run dev test lint types e2e bench chaos check
 
 setup:
 	@scripts/setup
 
 setup-test:
 	@scripts/setup test
+
+setup-chaos:
+	@scripts/setup chaos
 
 run: setup
 	@$(PYTHON) -m portal.supervisor --end-with-parent $(if $(PORT),--port "$(PORT)")
@@ -40,8 +43,9 @@ test: setup-test lint types
 e2e: setup-test
 	@$(PYTHON) -m pytest tests/e2e $(ARGS)
 
-chaos: setup-test
-	@$(PYTHON) -m pytest tests/chaos $(ARGS)
+# Random faults under a random workload, then a verdict (docs/howto/chaos.md).
+chaos: setup-chaos
+	@$(PYTHON) -m tests.chaos $(ARGS)
 
 bench: setup-test
 	@$(PYTHON) -m tests.bench $(ARGS)

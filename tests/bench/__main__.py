@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import cluster
+from tests.bench.bucardo import NEEDED, bucardo_results, installed
 from tests.bench.compare_measures import compare_results
 from tests.bench.engine import engine
 from tests.bench.initial_measures import initial_results
@@ -27,6 +28,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 MEASURES = (
     *("rows", "initial", "ready-made"),
     *("latency", "throughput", "catch-up", "big-transaction", "scale", "compare"),
+    "bucardo",
 )
 
 
@@ -52,8 +54,12 @@ def main() -> int:
             "big-transaction": lambda: large_results(on, options.large_rows),
             "catch-up": lambda: catch_up_results(engine, on, options.backlog),
             "compare": lambda: compare_results(on, options.rows, options.rounds),
+            "bucardo": lambda: bucardo_results(engine, options.seconds),
         }
         for name in options.only:
+            if name == "bucardo" and not installed():
+                _say(f"Bucardo is not installed and left out; to have it: {NEEDED}")
+                continue
             began = time.monotonic()
             _say(f"Measuring {name} ...")
             try:

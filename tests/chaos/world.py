@@ -315,9 +315,14 @@ class World:
             self.end_console()
             return 1, "", "the command ended without an answer"
         code, out, err = json.loads(line)
-        if "database_unreachable" in out + err or "does not answer" in err:
+        if "database does not answer" in out + err:
             self.end_console()
         return int(code), str(out), str(err)
+
+    def ask_again(self, *arguments: str) -> tuple[int, str, str]:
+        """`ask`, and once more where the connection it had was dead."""
+        answer = self.ask(*arguments)
+        return self.ask(*arguments) if self._console is None else answer
 
     def end_console(self) -> None:
         """End the process of `ask`; the next one starts another."""
