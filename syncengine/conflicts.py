@@ -7,57 +7,61 @@ flight then find nothing to do, or are settled again on equal rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from syncengine.agreement import (
+    alike,
+    differing,
+    mapped_row,
+    present_value,
+    reverse_slots,
+)
 from syncengine.connectors.base import (
-    LOOKUP_CODES,
-    ColumnConflict,
     HeldRecord,
     Operation,
     OperationKind,
-    ReadRequest,
     Writer,
 )
-from syncengine.errors import RecordError, TransientError
-from syncengine.mapping.compiled import (
-    PART_SEPARATOR,
-    CompiledLeg,
-    Resolved,
-    Row,
-    Slot,
-    shown_parts,
+from syncengine.contests import (
+    Contest,
+    Pair,
+    lock_pair,
+    names_of,
+    recreate,
+    remove,
+    rows_by_side,
+    target_values,
+    write_held,
 )
+from syncengine.errors import RecordError
+from syncengine.mapping.compiled import CompiledLeg, Row, shown_parts
 from syncengine.mapping.model import ConflictPolicy, Side
-from syncengine.ports import ConflictRecord, Journal
+from syncengine.ports import ConflictRecord, Journal, Undecided
 
 UNDECIDED = "undecided"
+ONE_WAY = "The column flows one way only, so its source decides."
 
-
-@dataclass(frozen=True)
-class Contest:
-    """A contested record: the leg that carried the change, the opposite leg (None when
-    the map has no way back), its key on both sides, and the contested columns."""
-
-    map_id: int
-    leg: CompiledLeg
-    reverse: CompiledLeg | None
-    source_key: Row
-    target_key: Row
-    columns: Sequence[ColumnConflict]
+_POLICY_REASONS = {
+    ConflictPolicy.FINOPS_WINS: "The map says that FinOps wins.",
+    ConflictPolicy.DATAVERSE_WINS: "The map says that Dataverse wins.",
+    ConflictPolicy.MANUAL: "The map says that a person decides.",
+}
 
 
 @dataclass(slots=True)
-class _Contested:
-    """A contested column: its slot, the base, what the target holds, the slots that
-    carry it back, and the side that wins."""
+class _Unit:
+    """Columns that are decided together: those that carry one reference, else one.
+    `slots` of the leg, `back` of the opposite one."""
 
-    slot: int
-    base: str | None
-    here: str | None
+    slots: set[int]
     back: set[int]
+    base: str | None
+    ours: str | None
+    theirs: str | None
     winner: str
+    reason: str
 
 
 class Settler:
@@ -70,105 +74,173 @@ class Settler:
         self._target_writer = target_writer
         self._journal = journal
 
+    def _writers(self, leg: CompiledLeg) -> dict[Side, Writer]:
+        source = leg.direction.source
+        return {source: self._source_writer, source.other: self._target_writer}
+
     def settle(self, contest: Contest) -> bool:
         """Settle one contest. True when single columns were decided and the change's
         other columns are still to be written; False when the record as a whole is
         done. Raises RecordError when a side cannot be mapped, TransientError when a
         lock is not to be had."""
-        records: list[ConflictRecord] = []
         with ExitStack() as stack:
-            source, target = self._lock(contest, stack)
+            pair = lock_pair(contest, self._writers(contest.leg), stack)
+            source, target = pair.source, pair.target
+            if contest.expected is not None and contest.expected != (
+                source.row,
+                target.row,
+            ):
+                return False
+            records: list[ConflictRecord] = []
             if contest.columns[0].slot is None:
-                self._settle_record(contest, source, target, records)
                 whole = True
+                self._settle_record(contest, pair, records)
             else:
                 whole = source.row is None or target.row is None
                 if not whole:
-                    self._settle_columns(contest, source, target, records)
-        self._journal.record_conflicts(records)
+                    self._settle_columns(contest, pair, records)
+            if records:
+                self._journal.record_conflicts(records)
         return not whole
 
-    def _lock(
-        self, contest: Contest, stack: ExitStack
-    ) -> tuple[HeldRecord, HeldRecord]:
-        """Lock both records, FinOps first, so that two streams never cross."""
-        sides = {
-            contest.leg.direction.source: (
-                self._source_writer,
-                _source_request(contest.leg),
-                contest.source_key,
-            ),
-            contest.leg.direction.target: (
-                self._target_writer,
-                _target_request(contest),
-                contest.target_key,
-            ),
-        }
-        held = {
-            side: stack.enter_context(
-                sides[side][0].hold(sides[side][1], sides[side][2])
-            )
-            for side in (Side.FINOPS, Side.DATAVERSE)
-        }
-        source = contest.leg.direction.source
-        return held[source], held[source.other]
+    def review(self, contest: Contest, open_: Sequence[Undecided]) -> None:
+        """Look again at undecided conflicts of a record that was touched: where users
+        have made both sides agree they are over, else the log gets the present rows."""
+        leg, reverse = contest.leg, contest.reverse
+        if reverse is None:
+            return
+        finops_key = contest.side_keys()[Side.FINOPS]
+        with ExitStack() as stack:
+            pair = lock_pair(contest, self._writers(leg), stack)
+            source, target = pair.source.row, pair.target.row
+            if source is None and target is None:
+                self._journal.close_undecided(contest.map_id, finops_key, None)
+                return
+            apart = {
+                name
+                for slot in differing(leg, reverse, source, target)
+                if slot is not None
+                for name in names_of(contest, {slot})[Side.FINOPS]
+            }
+            records: list[ConflictRecord] = []
+            for one in open_:
+                lacking = source is None or target is None
+                if one.finops_columns and lacking:
+                    continue
+                if not lacking and apart.isdisjoint(one.finops_columns):
+                    self._journal.close_undecided(
+                        contest.map_id, finops_key, one.finops_columns
+                    )
+                    continue
+                slots = {
+                    index
+                    for index in range(len(leg.slots))
+                    if not apart.isdisjoint(names_of(contest, {index})[Side.FINOPS])
+                    and not set(one.finops_columns).isdisjoint(
+                        names_of(contest, {index})[Side.FINOPS]
+                    )
+                }
+                records.append(self._again(contest, pair, slots))
+            if records:
+                self._journal.record_conflicts(records)
+
+    def _again(self, contest: Contest, pair: Pair, slots: set[int]) -> ConflictRecord:
+        reason = _POLICY_REASONS[ConflictPolicy.MANUAL]
+        source, target = pair.source.row, pair.target.row
+        if not slots or source is None or target is None:
+            return self._record_of_row(contest, pair, UNDECIDED, reason)
+        leg = contest.leg
+        mapped = mapped_row(leg, source)
+        first = min(slots)
+        unit = _Unit(
+            slots,
+            set(),
+            None,
+            mapped[first],
+            present_value(leg.slots[first], target_values(contest, target), None),
+            UNDECIDED,
+            reason,
+        )
+        return self._record(contest, pair, unit)
 
     # -- single columns -------------------------------------------------------------
 
     def _settle_columns(
-        self,
-        contest: Contest,
-        source: HeldRecord,
-        target: HeldRecord,
-        records: list[ConflictRecord],
+        self, contest: Contest, pair: Pair, records: list[ConflictRecord]
     ) -> None:
         leg = contest.leg
-        source_row, target_row = source.row, target.row
+        source_row, target_row = pair.source.row, pair.target.row
         if source_row is None or target_row is None:
             return
-        mapped = leg.bind(leg.source_paths).map(source_row, _joined(leg))
-        present = dict(zip(_target_request(contest).columns, target_row, strict=True))
-        contested: list[_Contested] = []
-        for conflict in contest.columns:
-            if conflict.slot is None:
-                continue
-            here = _present(leg.slots[conflict.slot], present, conflict.present)
-            if mapped[conflict.slot] == here:
-                continue
-            back = reverse_slots(leg, contest.reverse, conflict.slot)
-            winner = self._winner(contest, source, target, can_go_back=bool(back))
-            contested.append(
-                _Contested(conflict.slot, conflict.base, here, back, winner)
-            )
-        ours = leg.direction.source.value
-        forward = [one for one in contested if one.winner == ours]
-        try:
-            self._carry(target, leg, mapped, {one.slot for one in forward})
-        except RecordError:
-            # Parts of a reference that two users edited may together lead nowhere:
-            # then the reference that exists stands, on both sides.
-            if not all(one.back for one in forward):
-                raise
-            for one in forward:
-                one.winner = leg.direction.target.value
+        mapped = mapped_row(leg, source_row)
+        units = self._units(contest, pair, mapped, target_row)
+        self._carry_forward(contest, pair.target, mapped, units)
+        theirs = leg.direction.target.value
         backward: set[int] = set()
-        for one in contested:
-            if one.winner == leg.direction.target.value:
-                backward |= one.back
-            records.append(
-                self._record(
-                    contest,
-                    one.winner,
-                    leg.slots[one.slot].path,
-                    one.base,
-                    shown_parts(mapped[one.slot]),
-                    shown_parts(one.here),
-                )
-            )
+        for unit in units:
+            if unit.winner == theirs:
+                backward |= unit.back
+            records.append(self._record(contest, pair, unit))
         if backward and contest.reverse is not None:
             reverse = contest.reverse
-            row = reverse.bind(reverse.source_paths).map(target_row, _joined(reverse))
-            self._carry(source, reverse, row, backward)
+            row = mapped_row(reverse, target_row)
+            self._carry(pair.source, reverse, row, backward)
+
+    def _units(
+        self, contest: Contest, pair: Pair, mapped: Row, target_row: Row
+    ) -> list[_Unit]:
+        """The contested columns that still differ, joined where they carry the parts
+        of one reference."""
+        leg = contest.leg
+        present = target_values(contest, target_row)
+        units: list[_Unit] = []
+        for conflict in contest.columns:
+            slot = conflict.slot
+            if slot is None:
+                continue
+            here = present_value(leg.slots[slot], present, conflict.present)
+            if alike(leg.slots[slot], mapped[slot], here):
+                continue
+            back = reverse_slots(leg, contest.reverse, slot)
+            joined_unit = next((one for one in units if one.back & back), None)
+            if joined_unit is not None:
+                joined_unit.slots.add(slot)
+                joined_unit.back |= back
+                continue
+            winner, reason = _winner(contest, pair, can_go_back=bool(back))
+            units.append(
+                _Unit({slot}, back, conflict.base, mapped[slot], here, winner, reason)
+            )
+        return units
+
+    def _carry_forward(
+        self, contest: Contest, target: HeldRecord, mapped: Row, units: list[_Unit]
+    ) -> None:
+        """Write what the source won. Parts of a reference that two users edited may
+        together lead nowhere: then the reference that exists stands, on both sides."""
+        leg = contest.leg
+        while True:
+            forward = [one for one in units if one.winner == leg.direction.source.value]
+            try:
+                self._carry(
+                    target, leg, mapped, {slot for one in forward for slot in one.slots}
+                )
+                return
+            except RecordError as error:
+                lost = [
+                    one
+                    for one in forward
+                    if one.back
+                    and any(leg.slots[slot].path == error.column for slot in one.slots)
+                ]
+                if not lost:
+                    raise
+                for one in lost:
+                    one.winner = leg.direction.target.value
+                    one.reason = (
+                        "The reference that the other side chose exists on one side "
+                        "only, so the one that exists on both stands."
+                    )
 
     def _carry(
         self, held: HeldRecord, leg: CompiledLeg, row: Row, slots: set[int]
@@ -176,209 +248,111 @@ class Settler:
         """Write some columns of a held record, whatever it holds in them."""
         if not slots:
             return
+        wanted = slots.union(leg.key)
+        if leg.company is not None:
+            wanted.add(leg.company)
         operation = Operation(
             leg=leg,
             kind=OperationKind.UPSERT,
             key=leg.key_of(row),
-            row=row,
+            # What is not written need not be found either.
+            row=tuple(v if i in wanted else None for i, v in enumerate(row)),
             force=True,
             only=frozenset(slots),
         )
-        self._write(held, operation)
-
-    def _winner(
-        self,
-        contest: Contest,
-        source: HeldRecord,
-        target: HeldRecord,
-        *,
-        can_go_back: bool,
-    ) -> str:
-        """The side whose value both get, or `undecided` (policy manual)."""
-        direction = contest.leg.direction
-        policy = contest.leg.table_map.conflict
-        if not can_go_back:
-            return direction.source.value
-        if policy is ConflictPolicy.MANUAL:
-            return UNDECIDED
-        if policy is ConflictPolicy.FINOPS_WINS:
-            return Side.FINOPS.value
-        if policy is ConflictPolicy.DATAVERSE_WINS:
-            return Side.DATAVERSE.value
-        if source.committed_at is None or target.committed_at is None:
-            return Side.FINOPS.value
-        if source.committed_at == target.committed_at:
-            return Side.FINOPS.value
-        later_is_source = source.committed_at > target.committed_at
-        side = direction.source if later_is_source else direction.target
-        return side.value
+        write_held(held, operation)
 
     # -- whole records --------------------------------------------------------------
 
     def _settle_record(
-        self,
-        contest: Contest,
-        source: HeldRecord,
-        target: HeldRecord,
-        records: list[ConflictRecord],
+        self, contest: Contest, pair: Pair, records: list[ConflictRecord]
     ) -> None:
         """A record deleted on one side and changed on the other. A change outlives a
         delete unless the policy names the deleting side the winner: data that someone
         still works on is not thrown away."""
         leg = contest.leg
+        source, target = pair.source, pair.target
         if (source.row is None) == (target.row is None):
             return
         alive = leg.direction.source if source.row is not None else leg.direction.target
+        policy = contest.by_policy
         winner = alive.value
-        policy = leg.table_map.conflict
-        if policy is ConflictPolicy.FINOPS_WINS:
-            winner = Side.FINOPS.value
-        elif policy is ConflictPolicy.DATAVERSE_WINS:
-            winner = Side.DATAVERSE.value
-        elif policy is ConflictPolicy.MANUAL:
-            winner = UNDECIDED
+        reason = "A change outlives a delete: nothing that is worked on is thrown away."
         if contest.reverse is None:
-            winner = leg.direction.source.value
-        records.append(
-            self._record(
-                contest,
-                winner,
-                "",
-                None,
-                None if source.row is None else "present",
-                None if target.row is None else "present",
+            winner, reason = leg.direction.source.value, ONE_WAY
+        elif policy is ConflictPolicy.MANUAL:
+            winner, reason = UNDECIDED, _POLICY_REASONS[policy]
+        elif policy in _POLICY_REASONS:
+            side = (
+                Side.FINOPS if policy is ConflictPolicy.FINOPS_WINS else Side.DATAVERSE
             )
-        )
+            winner, reason = side.value, _POLICY_REASONS[policy]
+        records.append(self._record_of_row(contest, pair, winner, reason))
         if winner == UNDECIDED:
             return
         if winner == alive.value:
-            self._recreate(contest, source, target)
+            recreate(contest, pair)
         else:
-            self._remove(contest, source, target)
+            remove(contest, pair)
 
-    def _recreate(
-        self, contest: Contest, source: HeldRecord, target: HeldRecord
-    ) -> None:
-        leg: CompiledLeg | None = contest.leg
-        held, row = target, source.row
-        if row is None:
-            leg, held, row = contest.reverse, source, target.row
-        if leg is None or row is None:
-            return
-        mapped = leg.bind(leg.source_paths).map(row, _joined(leg))
-        self._write(
-            held,
-            Operation(
-                leg=leg,
-                kind=OperationKind.UPSERT,
-                key=leg.key_of(mapped),
-                row=mapped,
-                force=True,
-            ),
-        )
+    # -- the log --------------------------------------------------------------------
 
-    def _remove(self, contest: Contest, source: HeldRecord, target: HeldRecord) -> None:
-        if target.row is not None:
-            operation = Operation(
-                leg=contest.leg,
-                kind=OperationKind.DELETE,
-                key=contest.target_key,
-                row=None,
-                force=True,
-            )
-            self._write(target, operation)
-        elif contest.reverse is not None:
-            operation = Operation(
-                leg=contest.reverse,
-                kind=OperationKind.DELETE,
-                key=contest.source_key,
-                row=None,
-                force=True,
-            )
-            self._write(source, operation)
-
-    def _write(self, held: HeldRecord, operation: Operation) -> None:
-        for outcome in held.write([operation]):
-            if outcome.code in LOOKUP_CODES:
-                raise RecordError(
-                    outcome.message, code=outcome.code, column=outcome.column
-                )
-            if outcome.code:
-                raise TransientError(outcome.message, code=outcome.code)
-
-    def _record(
-        self,
-        contest: Contest,
-        winner: str,
-        column: str,
-        base: str | None,
-        source_value: str | None,
-        target_value: str | None,
+    def _record_of_row(
+        self, contest: Contest, pair: Pair, winner: str, reason: str
     ) -> ConflictRecord:
+        here, there = (
+            None if held.row is None else "present"
+            for held in (pair.source, pair.target)
+        )
+        unit = _Unit(set(), set(), None, here, there, winner, reason)
+        return self._record(contest, pair, unit)
+
+    def _record(self, contest: Contest, pair: Pair, unit: _Unit) -> ConflictRecord:
+        leg = contest.leg
+        names = names_of(contest, unit.slots)
+        keys = contest.side_keys()
+        rows = rows_by_side(contest, pair)
         return ConflictRecord(
             map_id=contest.map_id,
-            direction=contest.leg.direction,
+            direction=leg.direction,
             key=contest.source_key,
-            policy=contest.leg.table_map.conflict.value,
-            winner=winner,
-            column=column,
-            base=base,
-            source_value=source_value,
-            target_value=target_value,
+            policy=contest.by_policy.value,
+            winner=unit.winner,
+            column=", ".join(leg.slots[slot].path for slot in sorted(unit.slots)),
+            base=shown_parts(unit.base),
+            source_value=shown_parts(unit.ours),
+            target_value=shown_parts(unit.theirs),
+            finops_key=keys[Side.FINOPS],
+            dataverse_key=keys[Side.DATAVERSE],
+            finops_columns=names[Side.FINOPS],
+            dataverse_columns=names[Side.DATAVERSE],
+            finops_row=rows[Side.FINOPS],
+            dataverse_row=rows[Side.DATAVERSE],
+            finops_written_at=pair.by_side[Side.FINOPS].committed_at,
+            dataverse_written_at=pair.by_side[Side.DATAVERSE].committed_at,
+            reason=unit.reason,
         )
 
 
-def _source_request(leg: CompiledLeg) -> ReadRequest:
-    """The leg's own source row, whether in the filter or not."""
-    return ReadRequest(
-        table=leg.source.name,
-        columns=leg.source_paths,
-        lookups=leg.source_lookups,
-        key=leg.source_key,
-        company=leg.source_company,
-    )
-
-
-def _target_request(contest: Contest) -> ReadRequest:
-    """The record on the target: as the opposite leg reads it, else as we wrote it."""
-    if contest.reverse is not None:
-        return _source_request(contest.reverse)
-    leg = contest.leg
-    paths = tuple(slot.path for slot in leg.slots)
-    return ReadRequest(
-        table=leg.target.name,
-        columns=paths,
-        lookups=tuple(slot.lookup for slot in leg.slots if slot.lookup),
-        key=tuple(paths[index] for index in leg.key),
-    )
-
-
-def reverse_slots(
-    leg: CompiledLeg, reverse: CompiledLeg | None, index: int
-) -> set[int]:
-    """The slots of the opposite leg that carry this column back: several where it
-    takes the parts of a natural key. A reference is named by its column alone."""
-    slot = leg.slots[index]
-    if reverse is None:
-        return set()
-    return {
-        number
-        for number, back in enumerate(reverse.slots)
-        if back.column in slot.sources and slot.column in back.sources
-    }
-
-
-def _present(
-    slot: Slot, present: Mapping[str, str | None], otherwise: str | None
-) -> str | None:
-    """What the target holds in a slot's column, as a mapped row has it."""
-    paths = slot.lookup.paths if slot.lookup else (slot.column,)
-    if len(paths) > 1 and all(path in present for path in paths):
-        parts = [part for path in paths if (part := present[path]) is not None]
-        return PART_SEPARATOR.join(parts) if len(parts) == len(paths) else None
-    return present.get(slot.path, otherwise)
-
-
-def _joined(leg: CompiledLeg) -> Resolved:
-    """No lookups to resolve: the reader joined them."""
-    return [{} for _ in leg.source_lookups]
+def _winner(contest: Contest, pair: Pair, *, can_go_back: bool) -> tuple[str, str]:
+    """The side whose value both get, or `undecided` (policy manual), and why."""
+    policy = contest.by_policy
+    if not can_go_back:
+        return contest.leg.direction.source.value, ONE_WAY
+    if policy is ConflictPolicy.MANUAL:
+        return UNDECIDED, _POLICY_REASONS[policy]
+    if policy is ConflictPolicy.FINOPS_WINS:
+        return Side.FINOPS.value, _POLICY_REASONS[policy]
+    if policy is ConflictPolicy.DATAVERSE_WINS:
+        return Side.DATAVERSE.value, _POLICY_REASONS[policy]
+    finops = pair.by_side[Side.FINOPS].committed_at
+    dataverse = pair.by_side[Side.DATAVERSE].committed_at
+    if finops is None or dataverse is None:
+        return Side.FINOPS.value, (
+            "Not both systems tell when a row was last written "
+            "(track_commit_timestamp is off), so FinOps wins."
+        )
+    if finops == dataverse:
+        return Side.FINOPS.value, "Both were written at the same moment: FinOps wins."
+    side = Side.FINOPS if finops > dataverse else Side.DATAVERSE
+    return side.value, "Its row was written last."

@@ -141,7 +141,16 @@ class RetryRequest:
 
 @dataclass(frozen=True)
 class ConflictRecord:
-    """A conflict and how it was settled; values by column name."""
+    """A conflict and how it was settled; values by column name.
+
+    `winner` is a side or `undecided` (policy manual): then a later record of the same
+    map, FinOps key and columns takes this one's place. `column` is empty where the
+    record itself is contested. `finops_row` and `dataverse_row` are both versions
+    before settling, by column path (None: that side lacks the record), with the
+    moments of their last writes where the systems tell; `finops_columns` and
+    `dataverse_columns` the contested columns on each side. `reason` says in a sentence
+    why the winner won.
+    """
 
     map_id: int
     direction: Direction
@@ -152,6 +161,26 @@ class ConflictRecord:
     base: str | None
     source_value: str | None
     target_value: str | None
+    finops_key: tuple[str | None, ...] = ()
+    dataverse_key: tuple[str | None, ...] = ()
+    finops_columns: tuple[str, ...] = ()
+    dataverse_columns: tuple[str, ...] = ()
+    finops_row: Mapping[str, str | None] | None = None
+    dataverse_row: Mapping[str, str | None] | None = None
+    finops_written_at: datetime | None = None
+    dataverse_written_at: datetime | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """A conflict that waits for a person: nothing may overwrite these columns (none:
+    the whole record is contested)."""
+
+    finops_key: tuple[str | None, ...]
+    dataverse_key: tuple[str | None, ...]
+    finops_columns: tuple[str, ...]
+    dataverse_columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -247,7 +276,18 @@ class Journal(Protocol):
         """What was kept of a side."""
 
     def record_conflicts(self, conflicts: Sequence[ConflictRecord]) -> None:
-        """Write to the conflict log."""
+        """Write to the conflict log. An undecided one is told to both streams by a
+        new revision."""
+
+    def undecided(self, map_id: int) -> Sequence[Undecided]:
+        """The conflicts of a map that wait for a person."""
+
+    def close_undecided(
+        self, map_id: int, finops_key: Row, columns: Sequence[str] | None
+    ) -> None:
+        """Users settled it themselves: both sides agree again in these FinOps columns
+        (none: the record is on both sides again, or on neither; None: everything about
+        this record)."""
 
     def report(self, report: StreamReport) -> None:
         """Take the stream's pulse."""

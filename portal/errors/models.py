@@ -157,8 +157,21 @@ class SyncError(models.Model):
         return f"{self.table_map} {self.key_text}: {self.message}"
 
 
+class ConflictState(models.TextChoices):
+    """Where a conflict stands."""
+
+    SETTLED = "settled", "Settled"
+    UNDECIDED = "undecided", "Undecided"
+    DECIDED = "decided", "Decided by a person"
+    CLOSED = "closed", "Closed"
+
+
 class Conflict(models.Model):
-    """A column both sides changed, and how it was settled."""
+    """A column both sides changed, or a record that one side deleted and the other
+    changed (`column` empty), and how it was settled: by the map's policy, by a person,
+    or (closed) by users who made both sides agree. `key_text` is the record's key in
+    FinOps. The rows are both versions before settling; null where a side lacked the
+    record. `wanted_side` waits to be carried out; `refusal` says why it was not."""
 
     table_map = models.ForeignKey(
         TableMap, on_delete=models.CASCADE, related_name="conflicts"
@@ -172,11 +185,55 @@ class Conflict(models.Model):
     source_value = models.TextField(null=True, blank=True)  # noqa: DJ001
     target_value = models.TextField(null=True, blank=True)  # noqa: DJ001
     created_at = models.DateTimeField(auto_now_add=True)
+    state = models.CharField(
+        max_length=10,
+        choices=ConflictState.choices,
+        default=ConflictState.SETTLED,
+        db_default=ConflictState.SETTLED.value,
+    )
+    subject = models.TextField(default="", db_default="", blank=True)
+    finops_key = models.JSONField(null=True, blank=True)
+    dataverse_key = models.JSONField(null=True, blank=True)
+    finops_columns = models.JSONField(null=True, blank=True)
+    dataverse_columns = models.JSONField(null=True, blank=True)
+    finops_row = models.JSONField(null=True, blank=True)
+    dataverse_row = models.JSONField(null=True, blank=True)
+    finops_written_at = models.DateTimeField(null=True, blank=True)
+    dataverse_written_at = models.DateTimeField(null=True, blank=True)
+    reason = models.TextField(default="", db_default="", blank=True)
+    last_seen = models.DateTimeField(null=True, blank=True)
+    side = models.CharField(max_length=10, default="", db_default="", blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decided_by = models.ForeignKey(
+        "accounts.User",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+    )
+    wanted_side = models.CharField(max_length=10, default="", db_default="", blank=True)
+    refusal = models.TextField(default="", db_default="", blank=True)
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            # Both streams may meet the same contest: it waits for a person once.
+            models.UniqueConstraint(
+                fields=["table_map", "subject"],
+                condition=Q(state="undecided"),
+                name="conflict_one_undecided_per_subject",
+            )
+        ]
         indexes = [
-            models.Index(fields=["table_map", "-id"], name="conflict_list_of_map")
+            models.Index(fields=["table_map", "-id"], name="conflict_list_of_map"),
+            models.Index(fields=["state", "-id"], name="conflict_list_by_state"),
+            models.Index(fields=["table_map", "key_text"], name="conflict_of_record"),
+            models.Index(
+                fields=["id"],
+                condition=~Q(wanted_side=""),
+                name="conflict_to_carry_out",
+            ),
         ]
 
     def __str__(self) -> str:

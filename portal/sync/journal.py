@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from portal.activity import services as activity
 from portal.alerts import services as alerts
+from portal.conflicts import keeping
 from portal.environments.models import ConnectionSet, Stream
-from portal.errors.models import Conflict
 from portal.maps.models import TableMap
 from portal.sync import queueing, set_aside
 from portal.sync.failed_records import FailedRecords, key_text
@@ -25,6 +25,7 @@ from syncengine.ports import (
     RecordFailure,
     RetryRequest,
     StreamReport,
+    Undecided,
 )
 
 _WRITTEN = """
@@ -128,20 +129,17 @@ class PortalJournal:
 
     def record_conflicts(self, conflicts: Sequence[ConflictRecord]) -> None:
         """Write to the conflict log."""
-        Conflict.objects.bulk_create(
-            Conflict(
-                table_map_id=conflict.map_id,
-                direction=conflict.direction.value,
-                key_text=key_text(conflict.key),
-                column=conflict.column,
-                policy=conflict.policy,
-                winner=conflict.winner,
-                base=conflict.base,
-                source_value=conflict.source_value,
-                target_value=conflict.target_value,
-            )
-            for conflict in conflicts
-        )
+        keeping.record(self._set, conflicts)
+
+    def undecided(self, map_id: int) -> Sequence[Undecided]:
+        """The conflicts of a map that wait for a person."""
+        return keeping.undecided(map_id)
+
+    def close_undecided(
+        self, map_id: int, finops_key: Row, columns: Sequence[str] | None
+    ) -> None:
+        """Users made both sides agree again."""
+        keeping.close(self._set, map_id, finops_key, columns)
 
     def report(self, report: StreamReport) -> None:
         """Take the stream's pulse, and count what was written."""

@@ -178,7 +178,9 @@ class Transaction:
     restarted from it begins with the next one. `size` is bytes received. `large` ones
     keep their changes outside memory (`SpooledChanges`): take them in portions.
     `before` is the last position before it: see `part_position`. `sign` is what was
-    sent with `Connector.send_sign`, in a transaction without changes."""
+    sent with `Connector.send_sign`, in a transaction without changes. `own` ones were
+    written by the opposite stream, from changes behind the position `origin` of its
+    source (empty: from anywhere)."""
 
     position: str
     transaction_id: str
@@ -188,6 +190,8 @@ class Transaction:
     large: bool = False
     before: str = ""
     sign: str = ""
+    own: bool = False
+    origin: str = ""
 
 
 def part_position(before: str, changes: int) -> str:
@@ -464,11 +468,17 @@ class Connector(Protocol):
         """A reader over its own connection."""
 
     def open_stream(
-        self, link: str, position: str | None, *, prompt: bool = False
+        self,
+        link: str,
+        position: str | None,
+        *,
+        prompt: bool = False,
+        own: bool = False,
     ) -> ChangeStream:
         """The change stream of connection set `link` from `position` (None: from
         where the source remembers). `prompt` tells the source at once what is
-        confirmed: its users wait for it."""
+        confirmed: its users wait for it. With `own` it also gives what the opposite
+        stream wrote here (not copies and settlements)."""
 
     def send_sign(self, link: str, sign: str) -> None:
         """Have the change streams of this environment give a transaction without
@@ -505,6 +515,10 @@ class Connector(Protocol):
 
     def position_key(self, position: str) -> int:
         """A number that orders positions; differences are bytes of log."""
+
+    def confirmed(self, link: str, position: str) -> bool:
+        """True when the stream of `link` has carried over everything up to
+        `position`."""
 
     def lag_bytes(self, link: str) -> int | None:
         """Bytes of the source's log held back for this stream, or None."""

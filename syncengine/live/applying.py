@@ -14,7 +14,7 @@ from syncengine.connectors.base import (
     Writer,
     WriteRefused,
 )
-from syncengine.errors import RecordError
+from syncengine.errors import RecordError, TransientError
 from syncengine.live.failures import failures_of
 from syncengine.live.folding import Folded, fold, unfolded
 from syncengine.live.legs import LiveLeg
@@ -78,6 +78,11 @@ class Done:
                 self.written[map_id][name] += 1
                 self.last_change[map_id] = moment
                 arrived.append(found)
+            key = found.items[-1].source_key
+            if name is not None:
+                leg.written.add(key)
+            if leg.undecided and key in leg.undecided:
+                leg.touched.add(key)
             if leg.open_keys:
                 self.close(found)
         self.arrive(arrived)
@@ -153,7 +158,13 @@ class Applier:
             return False
         try:
             settled = self._write(batch, folded, work, strict=False)
-        except WriteRefused:
+        except WriteRefused as refused:
+            if not folded:
+                raise TransientError(
+                    refused.outcome.message,
+                    code=refused.outcome.code,
+                    remote=refused.outcome.remote,
+                ) from refused
             if len(batch) > 1:
                 middle = len(batch) // 2
                 self._apply(batch[:middle], work)
@@ -215,7 +226,9 @@ class Applier:
             self.finish(done, work.phase)
             return
         operation = found.operation
-        every = operation.only or frozenset(range(len(operation.leg.slots)))
+        every = operation.only
+        if every is None:
+            every = frozenset(range(len(operation.leg.slots)))
         operation.only = every - slots
 
     def _apply_alone(self, routed: Routed, work: _Work) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from syncengine.contests import undecided_slots
 from syncengine.errors import EngineError
 from syncengine.live.legs import LiveLeg, LookupCache
 from syncengine.live.remembering import Tables
@@ -12,7 +13,13 @@ from syncengine.live.watching import Watched
 from syncengine.mapping.compiled import CompiledLeg, Row
 from syncengine.mapping.compiler import CompilationError, compile_leg
 from syncengine.mapping.dependencies import lookup_tables
-from syncengine.mapping.model import Direction, LegalEntityPair, TableMap
+from syncengine.mapping.model import (
+    ConflictPolicy,
+    Direction,
+    LegalEntityPair,
+    Side,
+    TableMap,
+)
 from syncengine.mapping.schema import EnvironmentSchema
 from syncengine.ports import (
     LegConfiguration,
@@ -33,6 +40,8 @@ class Configuration:
     by_table: Mapping[str, tuple[LiveLeg, ...]]
     reverse: Mapping[int, CompiledLeg]
     """Opposite legs by map id, for settling conflicts."""
+    both_live: frozenset[int] = frozenset()
+    """Maps of which both legs are live."""
 
     @staticmethod
     def empty() -> Configuration:
@@ -124,7 +133,34 @@ class Configurator:
             compiled, _ = self._compile(one, pairs, schemas[1], schemas[0])
             if compiled is not None:
                 reverse[one.map_id] = compiled
-        return Configuration(wanted.revision, legs, by_table, reverse)
+        self._load_undecided(legs, reverse)
+        live = [
+            {one.map_id for one in wanted_legs if one.mode is LegMode.LIVE}
+            for wanted_legs in (active, others)
+        ]
+        return Configuration(
+            wanted.revision, legs, by_table, reverse, frozenset(live[0] & live[1])
+        )
+
+    def _load_undecided(
+        self, legs: Iterable[LiveLeg], reverse: Mapping[int, CompiledLeg]
+    ) -> None:
+        """What waits for a person, by the record's key on the source."""
+        for leg in legs:
+            configuration = leg.configuration
+            leg.undecided, leg.held = {}, {}
+            if (
+                configuration.table_map.conflict is not ConflictPolicy.MANUAL
+                or leg.compiled is None
+            ):
+                continue
+            finops = configuration.direction.source is Side.FINOPS
+            back = reverse.get(configuration.map_id)
+            for one in self._journal.undecided(configuration.map_id):
+                key = one.finops_key if finops else one.dataverse_key
+                leg.undecided.setdefault(key, []).append(one)
+                held = undecided_slots(leg.compiled, back, one)
+                leg.held[key] = leg.held.get(key, frozenset()) | held
 
     def watched(self, present: Configuration) -> Watched:
         """The tables that the legs stand on."""

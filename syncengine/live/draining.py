@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
-from syncengine.conflicts import Contest
 from syncengine.connectors.base import Change, ChangeKind, Relation, Transaction
+from syncengine.contests import Contest
 from syncengine.live.applying import Applier
 from syncengine.live.configuring import Configuration
 from syncengine.live.legs import LiveLeg
 from syncengine.live.overwritten import Overwritten
 from syncengine.live.revived import Revived
 from syncengine.live.routing import Router
+from syncengine.mapping.compiled import Row
 from syncengine.ports import Control, Journal, LegMode, QueuedEntry
 
 DRAIN_ENTRIES = 2_000
@@ -27,6 +28,7 @@ class Drainer:
         applier: Applier,
         revived: Revived,
         overwritten: Overwritten,
+        doubt: Callable[[LiveLeg, Iterable[Row]], None],
         journal: Journal,
         control: Control,
     ) -> None:
@@ -34,6 +36,7 @@ class Drainer:
         self._applier = applier
         self._revived = revived
         self._overwritten = overwritten
+        self._doubt = doubt
         self._journal = journal
         self._control = control
 
@@ -74,6 +77,10 @@ class Drainer:
         if working:
             self._applier.apply(working, phase="queue", position=False)
         self._overwritten.settle(set_back)
+        if leg.configuration.fold:
+            # A user may have set a value back just as the copy read it: no image of
+            # the chain tells that from what the copy wrote.
+            self._doubt(leg, {i.source_key for one in working for i in one.items})
         self._journal.dequeue(leg.configuration, [e.entry_id for e in entries])
         return False
 

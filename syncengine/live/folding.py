@@ -64,6 +64,7 @@ def _operation(leg: CompiledLeg, item: Item, reference: int) -> Operation:
         history=() if item.base is None else (item.base,),
         update=item.kind is OperationKind.UPSERT and item.base is not None,
         force=force,
+        only=item.leg.free_slots(item.source_key) if item.leg.held else None,
         reference=reference,
     )
 

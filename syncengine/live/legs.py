@@ -18,7 +18,7 @@ from syncengine.mapping.compiled import (
     Resolved,
     Row,
 )
-from syncengine.ports import LegConfiguration, QueuedEntry
+from syncengine.ports import LegConfiguration, QueuedEntry, Undecided
 
 ENTRIES_KEPT = 200_000
 """Of one lookup: some 30 MB."""
@@ -142,7 +142,10 @@ class Layout:
 class LiveLeg:
     """One leg of the stream. `compiled` is None while its tables do not fit the map;
     `problem` then says why. `has_errors` when records of it have an open error;
-    `open_keys` are those of them that the present batch is about."""
+    `open_keys` are those of them that the present batch is about. `undecided` conflicts
+    by source key keep their columns as they are; `held` are their slots. `touched` are
+    such records that were written meanwhile, `written` all records written since
+    someone took note of them."""
 
     configuration: LegConfiguration
     compiled: CompiledLeg | None
@@ -150,6 +153,10 @@ class LiveLeg:
     problem: str = ""
     has_errors: bool = False
     open_keys: set[Row] = field(default_factory=set)
+    undecided: dict[Row, list[Undecided]] = field(default_factory=dict)
+    held: dict[Row, frozenset[int]] = field(default_factory=dict)
+    touched: set[Row] = field(default_factory=set)
+    written: set[Row] = field(default_factory=set)
     _layouts: dict[int, Layout] = field(default_factory=dict)
 
     @property
@@ -161,6 +168,13 @@ class LiveLeg:
     def global_table(self) -> bool:
         """True when the map's rows belong to no company."""
         return self.compiled is not None and self.compiled.source_company is None
+
+    def free_slots(self, source_key: Row) -> frozenset[int] | None:
+        """The slots of a record that no undecided conflict holds; None: all."""
+        held = self.held.get(source_key)
+        if not held or self.compiled is None:
+            return None
+        return frozenset(range(len(self.compiled.slots))) - held
 
     def layout(self, relation: Relation) -> Layout:
         """The leg bound to `relation`. Raises EngineError `schema_changed`."""

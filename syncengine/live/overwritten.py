@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from syncengine.conflicts import Contest, Settler, reverse_slots
+from syncengine.agreement import reverse_slots
+from syncengine.conflicts import Settler
 from syncengine.connectors.base import ColumnConflict, OperationKind, Reader
+from syncengine.contests import Contest
 from syncengine.errors import RecordError
 from syncengine.live.legs import LiveLeg, record_request
 from syncengine.live.routing import Item, Routed
 from syncengine.mapping.compiled import CompiledLeg, Resolved, Row
+from syncengine.mapping.model import ConflictPolicy
 
 
 class Overwritten:
@@ -74,6 +77,7 @@ class Overwritten:
                         source_key=key,
                         target_key=items[-1].key,
                         columns=columns,
+                        policy=ConflictPolicy.LAST_WRITER_WINS,
                     )
                 )
         return found

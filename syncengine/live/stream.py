@@ -23,6 +23,7 @@ from syncengine.connectors.base import (
     Writer,
 )
 from syncengine.errors import EngineError, OutageError, SetupError, TransientError
+from syncengine.live.agreeing import Agreement, Memory
 from syncengine.live.applying import Applier, Tally
 from syncengine.live.canary import Canary
 from syncengine.live.capture import Capture
@@ -40,10 +41,11 @@ from syncengine.live.remembering import Remembering
 from syncengine.live.retrying import Retrier
 from syncengine.live.revived import Revived
 from syncengine.live.routing import Routed, Router
-from syncengine.live.settling import settle_with
+from syncengine.live.settling import review_touched, settle_with
 from syncengine.live.spooling import SpoolSession
 from syncengine.live.watching import Watcher
 from syncengine.mapping.compiled import CompiledLeg
+from syncengine.mapping.model import Side
 from syncengine.ports import Control, Journal, LegMode, StreamReport
 
 Stop = Callable[[], bool]
@@ -94,6 +96,7 @@ class LiveStream:
         self._settings = settings or LiveSettings()
         self._position = ""
         self._outage = Outage(control)
+        self._memory = Memory()
 
     def run(self, stop: Stop) -> None:
         """Run until `stop()` is true. Outages are waited out with a growing delay.
@@ -135,6 +138,7 @@ class LiveStream:
                 self._settings,
                 stack,
                 self._outage,
+                self._memory,
             )
             try:
                 session.run(stop)
@@ -187,6 +191,7 @@ class _Session:
         settings: LiveSettings,
         stack: ExitStack,
         outage: Outage,
+        memory: Memory,
     ) -> None:
         self._link = link
         self._source = source
@@ -213,12 +218,22 @@ class _Session:
             source_writer, _closing(stack, target.writer(link)), journal
         )
         self._receiver = Receiver(
-            source.open_stream(link, self.position or None, prompt=prompt),
+            source.open_stream(
+                link,
+                self.position or None,
+                prompt=prompt,
+                own=source.settings.side is Side.FINOPS,
+            ),
             settings.batch_changes,
             settings.batch_bytes,
             prompt=prompt,
         )
         stack.callback(self._receiver.close)
+        self._agreement = Agreement(
+            *(link, source, target, self._reader, self._settler, journal),
+            stack,
+            memory,
+        )
         self._cache = LookupCache()
         self._configurator = Configurator(
             source, Remembering(target, journal), self._cache
@@ -247,6 +262,7 @@ class _Session:
             self._applier,
             Revived(self._reader, source_writer, self._opposite),
             Overwritten(self._reader, self._settler, self._opposite),
+            self._agreement.doubt,
             journal,
             control,
         )
@@ -270,11 +286,14 @@ class _Session:
         self._outage.over()
         while not stop():
             self._configure()
-            transactions = self._receiver.take(self._waiting_time())
+            transactions, own = self._agreement.apart(
+                self._receiver.take(self._waiting_time())
+            )
             if transactions:
                 self._process(transactions, stop)
             else:
                 self._lag_seconds = 0.0
+            self._agreement.note(own, self._configuration)
             self._confirm()
             self._between()
             self._report()
@@ -460,6 +479,8 @@ class _Session:
         if len(due) < len(self._drainer.draining(self._configuration)):
             self._receiver.ask()
         self._retry()
+        review_touched(self._settler, self._configuration)
+        self._agreement.look(self._configuration, self._receiver.seen_position)
         if self._tally.misfits:
             self._report_misfits()
         if self._due.now("log", self._settings.check_every):

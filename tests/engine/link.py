@@ -112,8 +112,10 @@ class Link:
         maps: Sequence[TableMap] = (GROUPS, CUSTOMERS),
         name: str = "t1",
         tables: tuple[str, str] = (ERP, CRM),
+        settings: LiveSettings = QUICK,
     ) -> None:
         self.name = name
+        self.settings = settings
         self.erp = psycopg.connect(erp, autocommit=True)
         self.crm = psycopg.connect(crm, autocommit=True)
         self.erp.execute(tables[0])
@@ -143,7 +145,12 @@ class Link:
         connectors = {Side.FINOPS: self.finops, Side.DATAVERSE: self.dataverse}
         port = MemoryStream(self.state, source)
         return LiveStream(
-            self.name, connectors[source], connectors[source.other], port, port, QUICK
+            self.name,
+            connectors[source],
+            connectors[source.other],
+            port,
+            port,
+            self.settings,
         )
 
     def start(

@@ -23,6 +23,7 @@ from syncengine.ports import (
     RetryRequest,
     StreamConfiguration,
     StreamReport,
+    Undecided,
 )
 
 LegKey = tuple[int, Direction] | tuple[int, Direction, int]
@@ -58,6 +59,7 @@ class MemoryState:
         self.errors: dict[tuple[int, Direction, Row], OpenError] = {}
         self.closed: list[tuple[RecordFailure, str]] = []
         self.conflicts: list[ConflictRecord] = []
+        self.undecided: dict[tuple[int, Row, tuple[str, ...]], ConflictRecord] = {}
         self.events: list[tuple[str, str]] = []
         self.aside: dict[LegKey, list[QueuedEntry]] = defaultdict(list)
         self.tables: dict[Side, dict[str, Any]] = {}
@@ -256,7 +258,39 @@ class MemoryStream:
 
     def record_conflicts(self, conflicts: Sequence[ConflictRecord]) -> None:
         with self.state.lock:
-            self.state.conflicts.extend(conflicts)
+            for one in conflicts:
+                if one.winner != "undecided":
+                    self.state.conflicts.append(one)
+                    continue
+                key = (one.map_id, one.finops_key, one.finops_columns)
+                if key not in self.state.undecided:
+                    self.state.conflicts.append(one)
+                    self.state.revision += 1
+                self.state.undecided[key] = one
+
+    def undecided(self, map_id: int) -> Sequence[Undecided]:
+        with self.state.lock:
+            return [
+                Undecided(
+                    one.finops_key,
+                    one.dataverse_key,
+                    one.finops_columns,
+                    one.dataverse_columns,
+                )
+                for key, one in self.state.undecided.items()
+                if key[0] == map_id
+            ]
+
+    def close_undecided(
+        self, map_id: int, finops_key: Row, columns: Sequence[str] | None
+    ) -> None:
+        with self.state.lock:
+            for key in list(self.state.undecided):
+                if key[:2] == (map_id, finops_key) and (
+                    columns is None or key[2] == tuple(columns)
+                ):
+                    del self.state.undecided[key]
+                    self.state.revision += 1
 
     def report(self, report: StreamReport) -> None:
         with self.state.lock:

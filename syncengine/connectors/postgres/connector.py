@@ -50,6 +50,10 @@ SELECT current_setting('server_version'), s.system_identifier, d.oid, d.datname,
 FROM pg_control_system() s, pg_database d WHERE d.datname = current_database()
 """
 
+_CONFIRMED = """
+SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = %s
+"""
+
 _LAG = """
 SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint
 FROM pg_replication_slots WHERE slot_name = %s
@@ -105,12 +109,17 @@ class PostgresConnector:
             yield PostgresReader(connection, self.settings)
 
     def open_stream(
-        self, link: str, position: str | None, *, prompt: bool = False
+        self,
+        link: str,
+        position: str | None,
+        *,
+        prompt: bool = False,
+        own: bool = False,
     ) -> ChangeStream:
         """The change stream of `link` from `position`."""
         from syncengine.connectors.postgres.stream import PostgresStream
 
-        return PostgresStream(self.settings, link, position, prompt=prompt)
+        return PostgresStream(self.settings, link, position, prompt=prompt, own=own)
 
     def send_sign(self, link: str, sign: str) -> None:
         """A logical message in a transaction of its own. It waits for our disk and for
@@ -174,6 +183,15 @@ class PostgresConnector:
     def position_key(self, position: str) -> int:
         """The byte of the log a position stands for."""
         return parse_position(position)
+
+    def confirmed(self, link: str, position: str) -> bool:
+        """True when the stream of `link` has carried over everything up to there."""
+        slot = slot_name(link, self.settings.side)
+        with self._connected("confirmed") as connection:
+            row = connection.execute(_CONFIRMED, (slot,)).fetchone()
+        if row is None or row[0] is None:
+            return False
+        return parse_position(row[0]) >= parse_position(position)
 
     def lag_bytes(self, link: str) -> int | None:
         """Bytes of log not yet confirmed by the stream of `link`, or None."""

@@ -12,7 +12,11 @@ from itertools import pairwise
 from struct import Struct
 
 from syncengine.connectors.base import Change, ChangeKind, Relation, Transaction
-from syncengine.connectors.postgres.names import MARK_PREFIX, SIGN_PREFIX
+from syncengine.connectors.postgres.names import (
+    MARK_PREFIX,
+    OWN_SEPARATOR,
+    SIGN_PREFIX,
+)
 from syncengine.connectors.postgres.position import format_position
 from syncengine.connectors.spooling import SpooledChanges
 from syncengine.mapping.compiled import Row
@@ -45,11 +49,14 @@ Complete = Callable[[Sequence[Change]], None]
 class Decoder:
     """Turns pgoutput messages into transactions; skips those opened by our mark."""
 
-    def __init__(self, schema: str, link: bytes, complete: Complete) -> None:
+    def __init__(
+        self, schema: str, link: bytes, complete: Complete, *, own: bool = False
+    ) -> None:
         self._schema = schema
         self._complete = complete
         self._mark = MARK_PREFIX.encode() + b"\0"
         self._link = link
+        self._gives_own = own
         self._relations: dict[int, Relation | None] = {}
         self.announced: list[Relation] = []
         self._start("", "")
@@ -93,6 +100,7 @@ class Decoder:
         self._changes: list[Change] = []
         self._size = 0
         self._skip = False
+        self._own: str | None = None
         self._spool: SpooledChanges | None = None
         self._cuts = [0]
         self._cut_size = 0
@@ -114,6 +122,8 @@ class Decoder:
             large=self._spool is not None,
             before=self._before,
             sign=self._sign,
+            own=self._own is not None,
+            origin=self._own or "",
         )
         self._start("", "")
         return transaction
@@ -121,8 +131,14 @@ class Decoder:
     def _message(self, data: bytes) -> None:
         start = _HEADER + 10
         if not self._size and data.startswith(self._mark, start):
-            content = start + len(self._mark) + 4
-            self._skip = data[content:] == self._link
+            content = data[start + len(self._mark) + 4 :]
+            link, separator, origin = content.partition(OWN_SEPARATOR)
+            if link != self._link:
+                return
+            if separator and self._gives_own:
+                self._own = origin.decode()
+            else:
+                self._skip = True
         elif data.startswith(_SIGN, start):
             self._sign = data[start + len(_SIGN) + 4 :].decode(errors="replace")
 
@@ -180,6 +196,10 @@ class Decoder:
     def _add(self, change: Change, data: bytes) -> None:
         self._changes.append(change)
         self._size += len(data)
+        if self._own is not None and len(self._changes) >= SPOOL_CHANGES:
+            self._changes = []
+            self._skip = True
+            return
         if (
             len(self._changes) - self._cuts[-1] >= PORTION_CHANGES
             or self._size - self._cut_size >= PORTION_BYTES

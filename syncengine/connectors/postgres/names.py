@@ -8,6 +8,9 @@ OWN_SCHEMA = "dualwrite"
 """Schema of our own tables `position` and `installed`."""
 
 MARK_PREFIX = "dualwrite"
+
+OWN_SEPARATOR = b"/"
+"""In the mark of a live stream's writes: before the position they come from."""
 """Prefix of the transactional message that opens each transaction we write."""
 
 SIGN_PREFIX = "dualwrite.sign"

@@ -49,10 +49,11 @@ class PostgresStream:
         position: str | None,
         *,
         prompt: bool = False,
+        own: bool = False,
     ) -> None:
         self._settings = settings
         self._link = link.encode()
-        self._decoder = Decoder(settings.schema, self._link, self._complete)
+        self._decoder = Decoder(settings.schema, self._link, self._complete, own=own)
         self._generated = GeneratedColumns(settings)
         self._seen = parse_position(position) if position else 0
         self._confirmed = self._seen

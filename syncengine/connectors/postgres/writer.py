@@ -29,7 +29,7 @@ from syncengine.connectors.postgres.connection import (
 )
 from syncengine.connectors.postgres.errors import SESSION_LOST
 from syncengine.connectors.postgres.held import PostgresHeldRecord, lock_record
-from syncengine.connectors.postgres.names import MARK_PREFIX, row_name
+from syncengine.connectors.postgres.names import MARK_PREFIX, OWN_SEPARATOR, row_name
 from syncengine.connectors.postgres.ordering import group_operations
 from syncengine.connectors.postgres.pipeline import Pipeline, Prepared
 from syncengine.connectors.postgres.statements import (
@@ -131,14 +131,18 @@ class PostgresWriter:
             self._connection = None
 
     @contextmanager
-    def _transaction(self, *, durable: bool) -> Iterator[Pipeline]:
+    def _transaction(
+        self, *, durable: bool, origin: str | None = ""
+    ) -> Iterator[Pipeline]:
         """A transaction opened by our mark; errors leave nothing written. Unless
-        `durable`, its commit does not wait for the disk."""
+        `durable`, its commit does not wait for the disk. `origin` is the position
+        behind which the changes lie that it carries."""
         begin = _OPEN if durable else _OPEN_AT_EASE
+        mark = self._link + OWN_SEPARATOR.decode() + (origin or "")
         try:
             with self._pipeline() as pipeline:
                 pipeline.send(b"BEGIN")
-                pipeline.send(begin, [MARK_PREFIX, self._link])
+                pipeline.send(begin, [MARK_PREFIX, mark])
                 yield pipeline
                 pipeline.send(b"COMMIT")
         except psycopg.Error as error:
@@ -216,7 +220,8 @@ class PostgresWriter:
         outcomes: list[Outcome] = []
         committed = False
         durable = self._durable or position is None
-        with self._transaction(durable=durable) as pipeline:
+        origin = None if position is None else self._position
+        with self._transaction(durable=durable, origin=origin) as pipeline:
             moved = None
             if position is not None:
                 values = [position, self._row, self._position or ""]
@@ -242,7 +247,7 @@ class PostgresWriter:
             self._know(leg)
         if self._connection is None or self._connection.closed:
             self.position()
-        with self._transaction(durable=False) as pipeline:
+        with self._transaction(durable=False, origin=self._position) as pipeline:
             yield _Unit(self._loosely, pipeline, self._statements, self._companies)
             values = [position, self._row, self._position or ""]
             if not pipeline.send(_MOVE, values).fetchall():

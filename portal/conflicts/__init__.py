@@ -1,0 +1,1 @@
+"""The conflict log: kept for the engine, read and decided by administrators."""
