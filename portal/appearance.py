@@ -101,6 +101,11 @@ UNFOLD: dict[str, Any] = {
                         **_active("alert_list", "/alerts/"),
                     },
                     {
+                        "title": "Conflicts",
+                        "icon": "call_split",
+                        **_active("conflict_list", "/conflicts/"),
+                    },
+                    {
                         "title": "Activity",
                         "icon": "history",
                         **_active("activity_list", "/activity/"),

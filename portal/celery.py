@@ -32,6 +32,7 @@ app.autodiscover_tasks(
         "portal.alerts",
         "portal.errors",
         "portal.comparisons",
+        "portal.conflicts",
     ]
 )
 

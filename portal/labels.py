@@ -112,6 +112,20 @@ ALERT = {
     "info": Label("Good to know", "info", "off"),
 }
 
+CONFLICT = {
+    "settled": Label("Settled", "check_circle", "good", "The map's policy decided."),
+    "undecided": Label("Undecided", "help", "wait", "Waits for you to choose a side."),
+    "decided": Label("Decided", "person", "good", "A person chose a side."),
+    "closed": Label("Closed", "done_all", "off", "Users made both sides agree."),
+}
+
+POLICIES = {
+    "last_writer_wins": "Last writer wins",
+    "finops_wins": "FinOps wins",
+    "dataverse_wins": "Dataverse wins",
+    "manual": "A person decides",
+}
+
 CHANGE = {
     "added": Label("Added", "add_circle", "good"),
     "removed": Label("Removed", "remove_circle", "bad"),
@@ -154,6 +168,7 @@ KINDS = {
     "finding": FINDING,
     "check": CHECK,
     "alert": ALERT,
+    "conflict": CONFLICT,
     "change": CHANGE,
     "operation": OPERATION,
     "preview": PREVIEW,

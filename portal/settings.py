@@ -284,6 +284,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour=2, minute=40),
         "options": {"expires": 3600.0},
     },
+    "carry-out-conflicts": {
+        "task": "portal.conflicts.tasks.carry_out",
+        "schedule": 15.0,
+        "options": {"expires": 15.0},
+    },
     "evaluate-alert-rules": {
         "task": "portal.alerts.tasks.evaluate_rules",
         "schedule": 5.0,

@@ -19,6 +19,7 @@ urlpatterns = [
     path("", include("portal.checks.urls")),
     path("", include("portal.maps.urls")),
     path("", include("portal.errors.urls")),
+    path("", include("portal.conflicts.urls")),
     path("", include("portal.activity.urls")),
     path("", include("portal.comparisons.urls")),
     path("", include("portal.alerts.urls")),

@@ -17,6 +17,7 @@ SUBJECTS = (
     ("map", "Maps"),
     ("run", "Initial syncs"),
     ("errors", "Errors"),
+    ("conflict", "Conflicts"),
     ("stream", "Streams"),
     ("alert", "Alerts"),
     ("alert_rule", "Alert rules"),

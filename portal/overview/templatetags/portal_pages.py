@@ -136,6 +136,12 @@ def side(value: str) -> str:
 
 
 @register.filter
+def policy(value: str) -> str:
+    """The name of a conflict policy."""
+    return labels.POLICIES.get(value, value)
+
+
+@register.filter
 def direction(value: str) -> str:
     """A direction in words."""
     return labels.DIRECTIONS.get(value, value)
