@@ -22,6 +22,7 @@ from syncengine.mapping.model import (
 )
 from syncengine.mapping.schema import EnvironmentSchema
 from syncengine.ports import (
+    Journal,
     LegConfiguration,
     LegMode,
     QueuedEntry,
@@ -41,7 +42,7 @@ class Configuration:
     reverse: Mapping[int, CompiledLeg]
     """Opposite legs by map id, for settling conflicts."""
     both_live: frozenset[int] = frozenset()
-    """Maps of which both legs are live."""
+    """Maps that flow both ways and of which nothing is queued."""
 
     @staticmethod
     def empty() -> Configuration:
@@ -104,7 +105,10 @@ class Configuration:
 class Configurator:
     """Compiles legs on the present schemas; keeps those that have not changed."""
 
-    def __init__(self, source: Tables, target: Tables, cache: LookupCache) -> None:
+    def __init__(
+        self, source: Tables, target: Tables, cache: LookupCache, journal: Journal
+    ) -> None:
+        self._journal = journal
         self._source = source
         self._target = target
         self._cache = cache
@@ -134,13 +138,11 @@ class Configurator:
             if compiled is not None:
                 reverse[one.map_id] = compiled
         self._load_undecided(legs, reverse)
-        live = [
-            {one.map_id for one in wanted_legs if one.mode is LegMode.LIVE}
-            for wanted_legs in (active, others)
-        ]
-        return Configuration(
-            wanted.revision, legs, by_table, reverse, frozenset(live[0] & live[1])
-        )
+        both = {one.map_id for one in active} & {one.map_id for one in others}
+        both -= {
+            one.map_id for one in (*active, *others) if one.mode is not LegMode.LIVE
+        }
+        return Configuration(wanted.revision, legs, by_table, reverse, frozenset(both))
 
     def _load_undecided(
         self, legs: Iterable[LiveLeg], reverse: Mapping[int, CompiledLeg]

@@ -59,7 +59,7 @@ class SpoolSession:
         stack.callback(self._receiver.close)
         cache = LookupCache()
         self._configurator = Configurator(
-            source, Remembered(target.settings, journal), cache
+            source, Remembered(target.settings, journal), cache, journal
         )
         self._router = Router(reader, cache, OpenErrors(journal))
         self._configuration = Configuration.empty()

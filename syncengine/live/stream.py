@@ -236,7 +236,7 @@ class _Session:
         )
         self._cache = LookupCache()
         self._configurator = Configurator(
-            source, Remembering(target, journal), self._cache
+            source, Remembering(target, journal), self._cache, journal
         )
         self._errors = OpenErrors(journal)
         self._router = Router(
