@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -21,6 +21,8 @@ class StartingMap:
     table_map: TableMap
     added: bool
     findings: tuple[HealthFinding, ...]
+    needs: tuple[str, ...] = ()
+    """The maps it refers to."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,16 @@ def _inspect(maps: list[TableMap], related: bool) -> RunCheck:
     chosen = {one.name for one in maps if one.state == MapState.NOT_RUNNING}
     starting: list[str] = []
     definitions = []
+    needs: Mapping[str, tuple[str, ...]] = {}
     if around is not None:
         wanted = [name for name in around.rows if name in chosen]
         if related:
             wanted = around.with_related(wanted)
+        needs, places = around.needs(), around.order()
         starting = [
-            name for name in wanted if around.rows[name].state == MapState.NOT_RUNNING
+            name
+            for name in sorted(wanted, key=places.__getitem__)
+            if around.rows[name].state == MapState.NOT_RUNNING
         ]
         around = around.starting(starting)
         definitions = [m.definition for m in around.members.values() if m.active]
@@ -95,6 +101,7 @@ def _inspect(maps: list[TableMap], related: bool) -> RunCheck:
                     for finding in around.findings(name)
                     if finding.severity is not Severity.INFO
                 ),
+                needs.get(name, ()),
             )
             for name in starting
         ),

@@ -8,6 +8,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from portal.checks.queries import checkable_maps, map_health
+from portal.checks.run_plan import planned_maps
 from portal.checks.runs import inspect_run
 from portal.checks.services import check_map
 from portal.pages import chosen_ids, staff_page
@@ -41,5 +42,6 @@ def run_check(request: HttpRequest) -> HttpResponse:
         "passed": all(check.passed for check in checks),
         "found": any(check.findings for check in checks),
         "added": [one.table_map for c in checks for one in c.maps if one.added],
+        "plan": planned_maps(checks, request.GET),
     }
     return render(request, "portal/_run_check.html", context)

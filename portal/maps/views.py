@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -18,11 +18,11 @@ from django.views.decorators.http import (
 from portal.confirming import Removal, confirm_removal
 from portal.maps import services
 from portal.maps.models import TableMap
+from portal.maps.run_form import chosen_maps, read_options
 from portal.maps.states import Action, refusal
 from portal.pages import chosen_ids, page, safe_next, staff_page
 from portal.refusals import Refusal
 from portal.sync.models import QueuedChange
-from syncengine.mapping.model import Side
 
 DONE = {
     Action.RUN: "Started",
@@ -55,7 +55,7 @@ def _run_form(
     maps: list[TableMap],
     *,
     refused: Refusal | None = None,
-    chosen: dict[str, Any] | None = None,
+    chosen: QueryDict | None = None,
 ) -> HttpResponse:
     back = safe_next(request, reverse("map_list"))
     if not maps:
@@ -74,16 +74,37 @@ def _run_form(
             "blocked": blocked,
             "refused": refused,
             "next": back,
-            "chosen": chosen
-            or {
-                "skip": False,
-                "master": services.DEFAULT_MASTER.value,
-                "related": True,
-            },
+            "chosen": _shown(chosen if chosen is not None else request.GET),
+            "kept": _kept(chosen),
         },
         title="Run maps" if len(maps) > 1 else f"Run {maps[0].name}",
         status=409 if refused else 200,
     )
+
+
+def _shown(values: QueryDict) -> dict[str, Any]:
+    """What the dialog shows as chosen; links to it may choose beforehand."""
+    posted = values.get("action") == "run"
+    return {
+        "skip": values.get("initial_sync", "" if posted else "on") != "on",
+        "master": values.get("master") or services.DEFAULT_MASTER.value,
+        "related": values.get("related", "" if posted else "on") == "on",
+        "new_rows_only": values.get("new_rows_only") == "on",
+        "error_limit": values.get("error_limit", ""),
+        "error_percent": values.get("error_percent", ""),
+    }
+
+
+def _kept(values: QueryDict | None) -> list[tuple[str, str]]:
+    """The plan as it was sent, for the check that shows it again."""
+    if values is None:
+        return []
+    return [
+        (name, value)
+        for name, each in values.lists()
+        if name in ("plan", "include", "copy") or name.startswith("master_")
+        for value in each
+    ]
 
 
 @staff_page
@@ -122,33 +143,34 @@ def act(request: HttpRequest) -> HttpResponse:
     except ValueError:
         messages.error(request, "Choose what to do: run, pause, resume or stop.")
         return redirect(back)
+    if action is Action.RUN:
+        return _run(request, back)
     maps = _chosen(request.POST.getlist("map"))
     if not maps:
         messages.warning(request, f"Choose at least one map to {action.value}.")
         return redirect(back)
-    master = request.POST.get("master", "")
-    options = services.RunOptions(
-        skip_initial_sync=request.POST.get("initial_sync") != "on",
-        master=Side(master) if master in list(Side) else services.DEFAULT_MASTER,
-        related=request.POST.get("related") == "on",
-    )
     try:
-        result = services.perform(action, maps, user=request.user, options=options)
+        result = services.perform(action, maps, user=request.user)
     except Refusal as refused:
-        if action is Action.RUN:
-            return _run_form(
-                request,
-                maps,
-                refused=refused,
-                chosen={
-                    "skip": options.skip_initial_sync,
-                    "master": master or services.DEFAULT_MASTER.value,
-                    "related": options.related,
-                },
-            )
         messages.error(request, " ".join([refused.message, *refused.reasons]))
         return redirect(back)
     messages.success(request, _outcome(action, result))
+    return redirect(back)
+
+
+def _run(request: HttpRequest, back: str) -> HttpResponse:
+    """Run the ticked maps as the dialog says; back to it where that cannot be."""
+    maps = _chosen([str(pk) for pk in chosen_maps(request.POST)])
+    if not maps:
+        messages.warning(request, "Choose at least one map to run.")
+        return redirect(back)
+    try:
+        options = read_options(request.POST)
+        result = services.run(maps, user=request.user, options=options)
+    except Refusal as refused:
+        opened = _chosen(request.POST.getlist("map")) or maps
+        return _run_form(request, opened, refused=refused, chosen=request.POST)
+    messages.success(request, _outcome(Action.RUN, result))
     return redirect(back)
 
 

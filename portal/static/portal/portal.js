@@ -109,6 +109,43 @@
     }
     refreshSelection(form);
   });
+  /* Rows that can be moved, by their buttons or by dragging. */
+  const moved = (row) => {
+    const name = row.dataset.map;
+    const place = [...row.parentElement.children].indexOf(row) + 1;
+    const status = row.closest("table").parentElement.querySelector("[data-moved]");
+    if (status) status.textContent = `${name} is number ${place} now`;
+  };
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("button[data-move]");
+    if (!button) return;
+    const row = button.closest("tr");
+    const up = button.dataset.move === "-1";
+    const other = up ? row.previousElementSibling : row.nextElementSibling;
+    if (!other) return;
+    if (up) other.before(row);
+    else other.after(row);
+    button.focus();
+    moved(row);
+  });
+  let dragged = null;
+  document.addEventListener("dragstart", (event) => {
+    dragged = event.target.closest?.("[data-movable] tr[draggable]") ?? null;
+  });
+  document.addEventListener("dragover", (event) => {
+    const over = event.target.closest?.("[data-movable] tr[draggable]");
+    if (!dragged || !over || over.parentElement !== dragged.parentElement) return;
+    event.preventDefault();
+    if (over === dragged) return;
+    const box = over.getBoundingClientRect();
+    if (event.clientY < box.top + box.height / 2) over.before(dragged);
+    else over.after(dragged);
+  });
+  document.addEventListener("dragend", () => {
+    if (dragged) moved(dragged);
+    dragged = null;
+  });
+
   /* Copy a script; where the browser does not allow it, choose its text. */
   const offerCopies = () =>
     document.querySelectorAll("button[data-copy]").forEach((button) => {
