@@ -91,6 +91,11 @@ UNFOLD: dict[str, Any] = {
                         **_active("value_map_list", "/value-maps/"),
                     },
                     {
+                        "title": "Initial syncs",
+                        "icon": "sync",
+                        **_active("run_list", "/runs/"),
+                    },
+                    {
                         "title": "Errors",
                         "icon": "error",
                         **_active("error_list", "/errors/"),

@@ -69,6 +69,20 @@ COMPARISON = {
     "cancelled": Label("Cancelled", "cancel", "off"),
 }
 
+OUTCOME = {
+    "completed": Label("Completed", "check_circle", "good", "Every row arrived."),
+    "warning": Label("Warning", "warning", "wait", "Some records failed."),
+    "error": Label("Error", "error", "bad", "It broke off before its end."),
+}
+
+COMPANY = {
+    "linked": Label("Linked", "check_circle", "good", "Every map carries it over."),
+    "joining": Label("Being copied", "sync", "busy", "Its changes wait meanwhile."),
+    "left_out": Label(
+        "Not copied", "error", "bad", "The copy broke off: nothing is carried over."
+    ),
+}
+
 ERROR = {
     "open": Label("Open", "error", "bad", "Waits for a retry or for you."),
     "retrying": Label("Retrying", "update", "busy", "Will be tried again."),
@@ -162,6 +176,8 @@ KINDS = {
     "stream": STREAM,
     "run": RUN,
     "comparison": COMPARISON,
+    "outcome": OUTCOME,
+    "company": COMPANY,
     "error": ERROR,
     "health": HEALTH,
     "recovery": RECOVERY,

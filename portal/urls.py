@@ -18,6 +18,7 @@ urlpatterns = [
     path("", include("portal.environments.urls")),
     path("", include("portal.checks.urls")),
     path("", include("portal.maps.urls")),
+    path("", include("portal.runs.urls")),
     path("", include("portal.errors.urls")),
     path("", include("portal.conflicts.urls")),
     path("", include("portal.activity.urls")),

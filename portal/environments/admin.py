@@ -160,7 +160,12 @@ class ConnectionSetAdmin(ReadOnlyAdmin):
     )
     list_select_related = ("finops", "dataverse")
     inlines = (LegalEntityInline, StreamInline)
-    actions_detail = ("show_check", "unlink")
+    actions_detail = ("show_companies", "show_check", "unlink")
+
+    @action(description="Companies", url_path="companies")
+    def show_companies(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lead to the page that adds and removes companies."""
+        return redirect("connection_set_companies", pk=object_id)
 
     @admin.display(description="unlinking")
     def unlinking(self, connection_set: ConnectionSet) -> str:

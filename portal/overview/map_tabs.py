@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from portal.maps.conversion import decision_of
 from portal.maps.models import ColumnMap, KeyPair, MapVersion, SharedValueMap
-from portal.runs.models import ACTIVE_RUN_STATES, InitialSyncRun, LegRun
 from portal.sync.models import QueuedChange
 from syncengine.mapping.decisions import DecisionTable
 
@@ -66,63 +64,6 @@ def column_lines(version: MapVersion) -> list[ColumnLine]:
 
 def _keys(version: MapVersion) -> QuerySet[KeyPair]:
     return version.key_pairs.order_by("position")
-
-
-@dataclass(frozen=True)
-class LegProgress:
-    """One leg run with its speed."""
-
-    leg: LegRun
-    rows_per_second: float | None
-
-
-@dataclass(frozen=True)
-class RunProgress:
-    """One initial sync with its legs and their sums."""
-
-    run: InitialSyncRun
-    legs: Sequence[LegProgress]
-    exported: int
-    total: int
-    failed: int
-
-    @property
-    def active(self) -> bool:
-        """True while it still copies or catches up."""
-        return self.run.state in ACTIVE_RUN_STATES
-
-
-def run_progress(runs: Sequence[InitialSyncRun]) -> list[RunProgress]:
-    """Progress of runs whose legs are prefetched."""
-    found = []
-    for run in runs:
-        legs = sorted(run.legs.all(), key=lambda leg: (leg.order, leg.legal_entity))
-        found.append(
-            RunProgress(
-                run=run,
-                legs=[LegProgress(leg, _speed(leg)) for leg in legs],
-                exported=sum(leg.exported for leg in legs),
-                total=sum(leg.total for leg in legs),
-                failed=sum(leg.failed for leg in legs),
-            )
-        )
-    return found
-
-
-def runs_of(map_id: int) -> QuerySet[InitialSyncRun]:
-    """The runs of a map with their legs, in two queries."""
-    return (
-        InitialSyncRun.objects.filter(table_map=map_id)
-        .select_related("requested_by")
-        .prefetch_related("legs")
-    )
-
-
-def _speed(leg: LegRun) -> float | None:
-    if leg.started_at is None or not leg.exported:
-        return None
-    seconds = ((leg.finished_at or timezone.now()) - leg.started_at).total_seconds()
-    return leg.exported / seconds if seconds > 0 else None
 
 
 def queue_of(map_id: int, search: str = "") -> QuerySet[QueuedChange]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -29,6 +30,9 @@ from portal.overview import (
 )
 from portal.overview.status import MapStatus, SetStatus, verdict
 from portal.pages import chosen_ids, is_partial, keyset_page, page, staff_page
+from portal.runs.figures import RunFigures, figures, runs_of
+from portal.runs.left_out import broken_off
+from portal.runs.models import InitialSyncRun
 
 RUNS_A_PAGE = 10
 
@@ -171,10 +175,16 @@ def map_live(request: HttpRequest, map_id: int, tab: str = "columns") -> HttpRes
     row = _map_or_404(map_id)
     context: dict[str, Any] = {"row": row, "tab": tab, **_actions(row)}
     if tab == "initial-sync":
-        context["runs"] = map_tabs.run_progress(
-            keyset_page(map_tabs.runs_of(map_id), request, size=RUNS_A_PAGE).rows
+        context["runs"] = _runs(
+            keyset_page(runs_of([map_id]), request, size=RUNS_A_PAGE).rows
         )
     return render(request, "portal/_map_live.html", context)
+
+
+def _runs(runs: Sequence[InitialSyncRun]) -> list[tuple[RunFigures, bool]]:
+    """The runs with what became of them, and whether their companies are left out."""
+    left = broken_off(runs)
+    return [(one, one.run.pk in left) for one in figures(runs)]
 
 
 def _actions(row: MapStatus) -> dict[str, Any]:
@@ -221,10 +231,10 @@ def _tab_context(request: HttpRequest, row: MapStatus, tab: str) -> dict[str, An
         offered = version_tab.offered_instead(row.map, row.reason)
         return {"offered": offered, **version_tab.context(request, row.map)}
     if tab == "initial-sync":
-        found = keyset_page(map_tabs.runs_of(map_id), request, size=RUNS_A_PAGE)
+        found = keyset_page(runs_of([map_id]), request, size=RUNS_A_PAGE)
         return {
             "page": found,
-            "runs": map_tabs.run_progress(found.rows),
+            "runs": _runs(found.rows),
             "offered": version_tab.offered_instead(row.map, row.reason),
         }
     if tab == "compare":

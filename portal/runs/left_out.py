@@ -116,24 +116,32 @@ def again(
     return made
 
 
-def is_broken_off(run: InitialSyncRun) -> bool:
-    """True when the companies of the run are left out of its map."""
-    if not run.joins or run.state in ACTIVE_RUN_STATES:
-        return False
-    left_out = Leg.objects.filter(scope=run.pk, mode=LegMode.OFF.value).exists()
-    return left_out and not _copied_anew(run)
-
-
-def _copied_anew(run: InitialSyncRun) -> bool:
-    return InitialSyncRun.objects.filter(
-        table_map=run.table_map_id,
-        legal_entities=run.legal_entities,
-        state__in=ACTIVE_RUN_STATES,
-    ).exists()
+def broken_off(runs: Sequence[InitialSyncRun]) -> set[int]:
+    """Those of the runs, by id, whose companies are left out of their map."""
+    over = [run for run in runs if run.joins and run.state not in ACTIVE_RUN_STATES]
+    if not over:
+        return set()
+    legs = Leg.objects.filter(
+        scope__in=[run.pk for run in over], mode=LegMode.OFF.value
+    )
+    anew = {
+        (map_id, tuple(codes))
+        for map_id, codes in InitialSyncRun.objects.filter(
+            table_map__in=[run.table_map_id for run in over],
+            state__in=ACTIVE_RUN_STATES,
+        ).values_list("table_map", "legal_entities")
+    }
+    left_out = set(legs.values_list("scope", flat=True))
+    return {
+        run.pk
+        for run in over
+        if run.pk in left_out
+        and (run.table_map_id, tuple(run.legal_entities)) not in anew
+    }
 
 
 def _refuse_unless_broken_off(run: InitialSyncRun) -> None:
-    if not is_broken_off(run):
+    if not broken_off([run]):
         raise ActionForbidden(
             f"No copy of {run.companies or 'companies'} has broken off in "
             f"{run.table_map.name}: there is nothing to repeat or to skip."

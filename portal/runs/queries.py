@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 
+from portal.errors.models import SyncError
 from portal.runs.models import InitialSyncRun, RunState
 
 
@@ -15,3 +16,15 @@ def copying_beside(run: InitialSyncRun) -> QuerySet[InitialSyncRun]:
         state__in=(RunState.WAITING, RunState.COPYING),
         copied_at=None,
     ).exclude(pk=run.pk)
+
+
+def errors_of(run: InitialSyncRun) -> QuerySet[SyncError]:
+    """The records that failed in a run and have not been tried again since."""
+    found = SyncError.objects.filter(
+        table_map=run.table_map_id,
+        phase="initial",
+        last_seen__gte=run.started_at or run.created_at,
+    )
+    if run.finished_at is not None:
+        found = found.filter(first_seen__lte=run.finished_at)
+    return found.order_by("pk")

@@ -15,6 +15,7 @@ from tests.portal import (
     test_pages_files,
     test_pages_ready_made,
     test_pages_removing,
+    test_pages_runs,
     test_pages_value_maps,
     test_pages_versions,
 )
@@ -54,6 +55,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     from portal.errors import urls as errors
     from portal.maps import urls as maps
     from portal.overview import urls as overview
+    from portal.runs import urls as runs
 
     with_ids = {
         "map_page",
@@ -68,6 +70,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
         *test_pages_files.ALL,
         *test_pages_ready_made.ALL,
         *test_pages_removing.ALL,
+        *test_pages_runs.ALL,
         *test_pages_value_maps.ALL,
         *test_pages_versions.ALL,
     }
@@ -82,6 +85,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
             errors,
             maps,
             overview,
+            runs,
         )
         for pattern in module.urlpatterns
     }

@@ -1,0 +1,203 @@
+"""Initial syncs: the list of all, cancelling, repeating, skipping, their errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_http_methods, require_safe
+
+from portal.errors.models import SyncError
+from portal.pages import csv_download, keyset_page, page, safe_next, staff_page
+from portal.refusals import Refusal
+from portal.runs import left_out, services
+from portal.runs.figures import figures, runs_of
+from portal.runs.models import ACTIVE_RUN_STATES, InitialSyncRun, RunState
+from portal.runs.queries import errors_of
+
+ASKING = require_http_methods(["GET", "HEAD", "POST"])
+CSV_COLUMNS = (
+    *("id", "direction", "key", "code", "column", "message", "remote", "state"),
+    *("count", "first_seen", "last_seen", "source_row"),
+)
+
+
+def _listed(request: HttpRequest) -> dict[str, Any]:
+    state = request.GET.get("state", "")
+    runs = runs_of()
+    if state == "active":
+        runs = runs.filter(state__in=ACTIVE_RUN_STATES)
+    elif state in RunState.values:
+        runs = runs.filter(state=state)
+    found = keyset_page(runs, request)
+    return {
+        "page": found,
+        "rows": figures(found.rows),
+        "state": state,
+        "states": [("active", "Not over"), *RunState.choices],
+        "query": urlencode({"state": state}) if state else "",
+    }
+
+
+@staff_page
+@require_safe
+def run_list(request: HttpRequest) -> HttpResponse:
+    """All initial syncs, newest first."""
+    return page(
+        request, "portal/run_list.html", _listed(request), title="Initial syncs"
+    )
+
+
+@staff_page
+@require_safe
+def run_list_live(request: HttpRequest) -> HttpResponse:
+    """The listed runs as they are now."""
+    return render(request, "portal/_run_rows.html", {**_listed(request), "oob": True})
+
+
+def _run(pk: int) -> InitialSyncRun:
+    return get_object_or_404(
+        InitialSyncRun.objects.select_related("table_map__connection_set"), pk=pk
+    )
+
+
+def _ask(
+    request: HttpRequest,
+    run: InitialSyncRun,
+    question: dict[str, Any],
+    act: Callable[[], object],
+    done: str,
+) -> HttpResponse:
+    """Show the question; once it is answered, act and go back."""
+    back = safe_next(
+        request, reverse("map_tab", args=[run.table_map_id, "initial-sync"])
+    )
+    refused: Refusal | None = None
+    if request.method == "POST":
+        try:
+            act()
+        except Refusal as caught:
+            refused = caught
+        else:
+            messages.success(request, done)
+            return redirect(back)
+    return page(
+        request,
+        "portal/run_question.html",
+        {"run": run, "question": question, "refused": refused, "next": back},
+        title=question["title"],
+        status=409 if refused else 200,
+    )
+
+
+@staff_page
+@ASKING
+def run_cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask, then cancel a run."""
+    run = _run(pk)
+    name = run.table_map.name
+    after = (
+        f"Nothing of {run.companies} is carried over by {name} until their rows are "
+        "copied again, or the copy is skipped. The other companies go on."
+        if run.joins
+        else f"{name} is Not running afterwards; its queued changes are thrown away."
+    )
+    question = {
+        "title": f"Cancel the initial sync of {name}?",
+        "lines": [
+            "Workers stop within seconds. Rows that were copied so far stay.",
+            after,
+        ],
+        "word": "Cancel the initial sync",
+        "icon": "cancel",
+    }
+    return _ask(
+        request,
+        run,
+        question,
+        lambda: services.cancel_run(run, user=request.user),
+        f"The initial sync of {name} was cancelled.",
+    )
+
+
+@staff_page
+@ASKING
+def run_again(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask, then copy the rows of companies again whose copy broke off."""
+    run = _run(pk)
+    question = {
+        "title": f"Copy the rows of {run.companies} again?",
+        "lines": [
+            f"{run.table_map.name} goes on with its other companies meanwhile. Rows "
+            "that are equal already are not written again."
+        ],
+        "word": "Copy again",
+        "icon": "replay",
+    }
+    return _ask(
+        request,
+        run,
+        question,
+        lambda: left_out.again(run, user=request.user),
+        f"The rows of {run.companies} are copied again.",
+    )
+
+
+@staff_page
+@ASKING
+def run_skip(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask, then take companies live without their rows."""
+    run = _run(pk)
+    question = {
+        "title": f"Go live without the rows of {run.companies}?",
+        "lines": [
+            f"{run.table_map.name} carries over changes of {run.companies} from now "
+            "on. Rows that exist already stay different until they change; compare "
+            "the map to find them."
+        ],
+        "word": "Skip the copy",
+        "icon": "skip_next",
+    }
+    return _ask(
+        request,
+        run,
+        question,
+        lambda: left_out.skip(run, user=request.user),
+        f"{run.companies}: changes are carried over from now on.",
+    )
+
+
+@staff_page
+@require_safe
+def run_errors(request: HttpRequest, pk: int) -> HttpResponse:
+    """The records that failed in a run, as CSV with the rows they came from."""
+    run = _run(pk)
+
+    def lines() -> Iterator[list[Any]]:
+        for error in errors_of(run).iterator(chunk_size=2000):
+            yield _line(error)
+
+    return csv_download(f"run-{run.pk}-errors.csv", CSV_COLUMNS, lines())
+
+
+def _line(error: SyncError) -> list[Any]:
+    return [
+        error.pk,
+        error.direction,
+        error.key_text,
+        error.code,
+        error.column,
+        error.message,
+        error.remote,
+        error.state,
+        error.count,
+        error.first_seen.isoformat(),
+        error.last_seen.isoformat(),
+        json.dumps(error.source_row, ensure_ascii=False),
+    ]
