@@ -374,19 +374,23 @@ class _Session:
             except SourceLost as lost:
                 raise lost.error from lost
             except (TransientError, OutageError) as error:
+                trouble = error
                 while True:
                     if stop():
                         raise
-                    self._report_outage(error, pending)
-                    if isinstance(error, OutageError):
-                        self._outage.note(error)
+                    self._report_outage(trouble, pending)
+                    if isinstance(trouble, OutageError):
+                        self._outage.note(trouble)
                     if self._outage.spool_due(self._watcher.lag_bytes):
-                        raise TargetOutage(error) from error
+                        raise TargetOutage(trouble) from trouble
                     _pause(wait, stop)
                     wait = min(wait * 2, self._settings.longest_delay)
-                    stored = self._stored_position()
-                    if stored is not None:
+                    try:
+                        # Where the target really is, after an interrupted commit.
+                        stored = self._writer.position() or ""
                         break
+                    except (TransientError, OutageError) as still:
+                        trouble = still
             pending = self._not_stored(pending, stored)
 
     def _not_stored(
@@ -445,13 +449,6 @@ class _Session:
 
         self._large.apply(transaction, self._written, pulse)
         self._applied(transaction)
-
-    def _stored_position(self) -> str | None:
-        """Where the target really is, after an interrupted commit; None if unknown."""
-        try:
-            return self._writer.position() or ""
-        except (OutageError, TransientError):
-            return None
 
     def _report_outage(
         self, error: EngineError, pending: Sequence[Transaction]

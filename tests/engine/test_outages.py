@@ -126,11 +126,6 @@ def test_what_is_wrong_with_the_server_is_said_and_blamed_on_no_record(
             f"ALTER ROLE {KEEPER} CONNECTION LIMIT -1",
             "accepts no more connections",
         ),
-        (
-            "ALTER TABLE accounts REPLICA IDENTITY NOTHING",
-            "ALTER TABLE accounts REPLICA IDENTITY FULL",
-            "does not take writes as it is set up",
-        ),
     ]
     for break_it, mend_it, words in outages:
         outage.sql(break_it)
