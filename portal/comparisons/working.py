@@ -16,6 +16,7 @@ from portal.comparisons.catching_up import CatchUp
 from portal.comparisons.findings import Findings, forget_older
 from portal.comparisons.models import Comparison, ComparisonState, Trigger
 from portal.comparisons.watching import Cancelled, Watch
+from portal.maps import reconciling
 from portal.maps.models import TableMap
 from portal.refusals import Refusal
 from portal.runs.legs import MapLegs, load_legs, with_legs
@@ -241,10 +242,10 @@ def _drift(comparison: Comparison) -> str:
 
 def _no_longer_doubtful(comparison: Comparison) -> None:
     """The map need not be compared any more, unless that became so meanwhile."""
-    TableMap.objects.filter(
-        Q(reconcile_needed_at__lte=comparison.started_at),
-        pk=comparison.table_map_id,
-    ).update(reconcile_needed_at=None, reconcile_reason="")
+    present = TableMap.objects.get(pk=comparison.table_map_id)
+    since, started = present.reconcile_needed_at, comparison.started_at
+    if since is not None and started is not None and since <= started:
+        reconciling.reconciled(present)
 
 
 def free_silent(now: datetime | None = None) -> int:
