@@ -173,6 +173,18 @@ class ConflictRecord:
 
 
 @dataclass(frozen=True)
+class LoopFound:
+    """Two rules that undo each other: the maps to pause, both rules in words, and the
+    record and column where it was noticed."""
+
+    map_ids: tuple[int, ...]
+    rules: tuple[str, ...]
+    key: tuple[str | None, ...]
+    column: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Undecided:
     """A conflict that waits for a person: nothing may overwrite these columns (none:
     the whole record is contested)."""
@@ -313,6 +325,9 @@ class Journal(Protocol):
 
 class Control(Protocol):
     """Says what the stream should do."""
+
+    def loop_found(self, loop: LoopFound) -> None:
+        """Rules undo each other: pause the maps and tell people."""
 
     def revision(self) -> int:
         """The newest revision of the configuration; cheap, asked many times a

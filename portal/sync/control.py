@@ -9,6 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from portal.activity import services as activity
+from portal.conflicts.loops import pause_loop
 from portal.environments.models import ConnectionSet, Stream
 from portal.errors.waking import wake_waiting
 from portal.maps.conversion import all_to_engine
@@ -24,6 +25,7 @@ from syncengine.ports import (
     LegConfiguration,
     LegMode,
     LogBudget,
+    LoopFound,
     StreamConfiguration,
 )
 
@@ -159,6 +161,10 @@ class PortalControl:
             new_state=MapState.RUNNING,
             correlation_id=run.correlation_id if run is not None else "",
         )
+
+    def loop_found(self, loop: LoopFound) -> None:
+        """Pause the maps whose rules undo each other, and tell people."""
+        pause_loop(loop)
 
     @transaction.atomic
     def schema_broken(self, leg: LegConfiguration, code: str, message: str) -> None:

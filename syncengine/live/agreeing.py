@@ -24,6 +24,7 @@ from syncengine.errors import EngineError, RecordError
 from syncengine.live.configuring import Configuration
 from syncengine.live.due import Due
 from syncengine.live.legs import LiveLeg
+from syncengine.live.loops import Loops
 from syncengine.mapping.compiled import CompiledLeg, Row
 from syncengine.mapping.model import Direction, Side
 from syncengine.ports import Journal
@@ -84,7 +85,9 @@ class Agreement:
         journal: Journal,
         stack: ExitStack,
         memory: Memory,
+        loops: Loops,
     ) -> None:
+        self._loops = loops
         self._link = link
         self._target = target
         self._reader = reader
@@ -143,6 +146,7 @@ class Agreement:
                     except EngineError:
                         continue
                     self._echo((map_id, key), unknown=unknown)
+                    self._loops.echo(leg, key, change, configuration)
 
     def _echo(self, record: Record, *, unknown: bool) -> None:
         memory = self._memory

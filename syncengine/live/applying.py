@@ -9,6 +9,7 @@ from datetime import datetime
 
 from syncengine.awaiting import Arrivals, LegId
 from syncengine.connectors.base import (
+    ColumnConflict,
     Outcome,
     OutcomeKind,
     Writer,
@@ -26,6 +27,9 @@ from syncengine.ports import Journal
 Settle = Callable[[Folded, Outcome], frozenset[int] | None]
 """Settles the conflicts of one record; gives the slots that are settled, or None when
 the record itself was (nothing is left to write for it)."""
+
+Contested = Callable[[Folded, Sequence[ColumnConflict], Sequence[Folded]], None]
+"""Hears of the conflicts of one record of a batch before they are settled."""
 
 WRITTEN = {
     OutcomeKind.INSERTED: "inserted",
@@ -119,7 +123,9 @@ class Applier:
         settle: Settle,
         tally: Tally,
         errors: OpenErrors,
+        contested: Contested,
     ) -> None:
+        self._contested = contested
         self._writer = writer
         self._journal = journal
         self._errors = errors
@@ -205,6 +211,7 @@ class Applier:
                 if outcome.kind is OutcomeKind.FAILED:
                     failed.append((found, outcome))
                 elif outcome.conflicts:
+                    self._contested(found, outcome.conflicts, folded)
                     try:
                         self._settled(found, outcome, dropped, work)
                     except RecordError as error:

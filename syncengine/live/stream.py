@@ -33,6 +33,7 @@ from syncengine.live.due import Due
 from syncengine.live.gaps import Gaps
 from syncengine.live.large import LargeTransactions, SourceLost, Stopped
 from syncengine.live.legs import LiveLeg, LookupCache
+from syncengine.live.loops import Loops
 from syncengine.live.open_errors import OpenErrors
 from syncengine.live.outages import Outage, TargetOutage
 from syncengine.live.overwritten import Overwritten
@@ -229,10 +230,12 @@ class _Session:
             prompt=prompt,
         )
         stack.callback(self._receiver.close)
+        self._loops = Loops()
         self._agreement = Agreement(
             *(link, source, target, self._reader, self._settler, journal),
             stack,
             memory,
+            self._loops,
         )
         self._cache = LookupCache()
         self._configurator = Configurator(
@@ -249,6 +252,7 @@ class _Session:
             settle_with(self._settler, lambda: self._configuration),
             self._tally,
             self._errors,
+            self._loops.contested,
         )
         self._large = LargeTransactions(
             self._router,
@@ -478,6 +482,7 @@ class _Session:
         self._retry()
         review_touched(self._settler, self._configuration)
         self._agreement.look(self._configuration, self._receiver.seen_position)
+        self._loops.tell(self._control)
         if self._tally.misfits:
             self._report_misfits()
         if self._due.now("log", self._settings.check_every):

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.bench import cluster
 from tests.bench.bucardo import NEEDED, bucardo_results, installed
 from tests.bench.compare_measures import compare_results
+from tests.bench.conflict_measures import conflict_results
 from tests.bench.engine import engine
 from tests.bench.initial_measures import initial_results
 from tests.bench.large_measures import large_results
@@ -28,6 +29,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 MEASURES = (
     *("rows", "initial", "ready-made"),
     *("latency", "throughput", "catch-up", "big-transaction", "scale", "compare"),
+    "conflicts",
     "bucardo",
 )
 
@@ -54,6 +56,7 @@ def main() -> int:
             "big-transaction": lambda: large_results(on, options.large_rows),
             "catch-up": lambda: catch_up_results(engine, on, options.backlog),
             "compare": lambda: compare_results(on, options.rows, options.rounds),
+            "conflicts": lambda: conflict_results(on, options.storm),
             "bucardo": lambda: bucardo_results(engine, options.seconds),
         }
         for name in options.only:
@@ -90,6 +93,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--changes", type=int, default=20_000, help="worked off with 1 and 135 maps"
+    )
+    parser.add_argument(
+        "--storm", type=int, default=4_000, help="writes of the conflict storm"
     )
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--page", type=Path, default=PAGE, help="where the table goes")

@@ -18,6 +18,7 @@ from syncengine.ports import (
     LegConfiguration,
     LegMode,
     LogBudget,
+    LoopFound,
     QueuedEntry,
     RecordFailure,
     RetryRequest,
@@ -59,6 +60,7 @@ class MemoryState:
         self.errors: dict[tuple[int, Direction, Row], OpenError] = {}
         self.closed: list[tuple[RecordFailure, str]] = []
         self.conflicts: list[ConflictRecord] = []
+        self.loops: list[LoopFound] = []
         self.undecided: dict[tuple[int, Row, tuple[str, ...]], ConflictRecord] = {}
         self.events: list[tuple[str, str]] = []
         self.aside: dict[LegKey, list[QueuedEntry]] = defaultdict(list)
@@ -347,6 +349,11 @@ class MemoryStream:
             self.state.legs[key] = replace(present, mode=LegMode.LIVE)
             self.state.revision += 1
             return True
+
+    def loop_found(self, loop: LoopFound) -> None:
+        self.state.loops.append(loop)
+        for map_id in loop.map_ids:
+            self.state.set_mode(map_id, LegMode.QUEUE)
 
     def schema_broken(self, leg: LegConfiguration, code: str, message: str) -> None:
         with self.state.lock:
