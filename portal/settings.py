@@ -294,4 +294,19 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5.0,
         "options": {"expires": 10.0},
     },
+    "check-queues": {
+        "task": "portal.sync.tasks.check_queues",
+        "schedule": 15.0,
+        "options": {"expires": 15.0},
+    },
+    "watch-logs": {
+        "task": "portal.sync.tasks.watch_logs",
+        "schedule": 30.0,
+        "options": {"expires": 30.0},
+    },
+    "compare-after-gaps": {
+        "task": "portal.comparisons.tasks.compare_after_gaps",
+        "schedule": 10.0,
+        "options": {"expires": 10.0},
+    },
 }

@@ -17,6 +17,7 @@ urlpatterns = [
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("", include("portal.environments.urls")),
     path("", include("portal.checks.urls")),
+    path("", include("portal.sync.urls")),
     path("", include("portal.maps.urls")),
     path("", include("portal.runs.urls")),
     path("", include("portal.errors.urls")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 from celery import shared_task
 
-from portal.comparisons import schedules, working
+from portal.comparisons import after_gaps, schedules, working
 from portal.comparisons.watching import Cancelled
 from portal.refusals import Refusal
 from syncengine.errors import EngineError
@@ -43,3 +43,9 @@ def run_comparison(comparison_id: int) -> None:
 def forget_comparisons() -> None:
     """Delete comparisons beyond the time they are kept."""
     schedules.forget_old()
+
+
+@shared_task(name="portal.comparisons.tasks.compare_after_gaps")
+def compare_after_gaps() -> None:
+    """Ask for comparisons of maps that must be compared."""
+    after_gaps.ask_where_needed()

@@ -1,4 +1,4 @@
-"""`dw status`, `run`, `pause`, `resume`, `stop`."""
+"""`dw status`, `run`, `stop`."""
 
 from __future__ import annotations
 
@@ -37,12 +37,8 @@ def register(add: Add) -> None:
     )
     _add_run_options(parser)
     parser.add_argument("--wait", action="store_true", help="return when the maps run")
-    for name, help in (
-        ("pause", "queue the changes of maps"),
-        ("resume", "write what was queued and go on"),
-        ("stop", "end maps; queued changes are thrown away"),
-    ):
-        add(name, act, help).add_argument("maps", nargs="+", metavar="MAP")
+    parser = add("stop", act, "end maps; queued changes are thrown away")
+    parser.add_argument("maps", nargs="+", metavar="MAP")
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -132,11 +128,11 @@ def _lag(stream: dict[str, Any]) -> str:
 
 
 def act(options: argparse.Namespace, console: Console) -> Result:
-    """Pause, resume or stop, and let the streams take it in."""
+    """Stop, and let the streams take it in."""
     maps = queries.find_maps(options.maps)
     result = services.perform(options.command, maps)
-    _await_streams(result.changed)
-    return Result(_document(result), _text(result))
+    await_streams(result.changed)
+    return Result(action_document(result), action_text(result))
 
 
 def run(options: argparse.Namespace, console: Console) -> Result:
@@ -151,7 +147,7 @@ def run(options: argparse.Namespace, console: Console) -> Result:
             f"{finding.message} {finding.cure}"
         )
     if not options.wait:
-        return Result(_document(result), _text(result))
+        return Result(action_document(result), action_text(result))
     return _wait(result, console)
 
 
@@ -190,7 +186,7 @@ def _ids(names: Sequence[str]) -> frozenset[int]:
 def _wait(result: services.ActionResult, console: Console) -> Result:
     maps = _all(result)
     runs = follow(maps, result.correlation_id, console)
-    document = _document(result)
+    document = action_document(result)
     by_map = {one.run.table_map_id: one for one in runs}
     for entry, table_map in zip(document["maps"], maps, strict=True):
         found = by_map.get(table_map.pk)
@@ -204,7 +200,7 @@ def _wait(result: services.ActionResult, console: Console) -> Result:
     ] + complaints(runs, names.__getitem__)
     return Result(
         document,
-        _text(result),
+        action_text(result),
         code=1 if wrong else 0,
         error="\n".join([*wrong, "See 'dw errors'."]) if wrong else "",
     )
@@ -219,7 +215,7 @@ def _run_document(one: RunFigures) -> dict[str, Any]:
     return {name: whole[name] for name in wanted}
 
 
-def _await_streams(maps: Sequence[TableMap]) -> None:
+def await_streams(maps: Sequence[TableMap]) -> None:
     """Give living streams a moment to behave as the new state says."""
     sets = sorted({table_map.connection_set_id for table_map in maps})
     deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
@@ -231,7 +227,7 @@ def _all(result: services.ActionResult) -> list[TableMap]:
     return [*result.changed, *result.unchanged]
 
 
-def _document(result: services.ActionResult) -> dict[str, Any]:
+def action_document(result: services.ActionResult) -> dict[str, Any]:
     changed = {table_map.pk for table_map in result.changed}
     return {
         "action": result.action.value,
@@ -259,7 +255,7 @@ def _document(result: services.ActionResult) -> dict[str, Any]:
     }
 
 
-def _text(result: services.ActionResult) -> str:
+def action_text(result: services.ActionResult) -> str:
     lines = [f"{m.name}: {m.get_state_display()}" for m in result.changed]
     lines += [f"{m.name}: {m.get_state_display()} already" for m in result.unchanged]
     if result.discarded:

@@ -119,6 +119,14 @@ class TableMap(models.Model):
     run_order = models.IntegerField(default=0)
     reconcile_needed_at = models.DateTimeField(null=True, blank=True)
     reconcile_reason = models.TextField(blank=True, default="", db_default="")
+    reconcile_side = models.CharField(
+        max_length=10,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The side whose changes were lost; empty when it is not one alone.",
+    )
+    reconcile_tried_at = models.DateTimeField(null=True, blank=True)
     paused_with_set = models.BooleanField(default=False, db_default=False)
 
     class Meta:

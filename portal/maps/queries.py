@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, Min, QuerySet, Sum
 from django.utils import timezone
 
 from portal.environments.models import ConnectionSet, Stream, StreamState
 from portal.errors.models import ErrorGroup
 from portal.maps.models import MapState, TableMap
 from portal.refusals import NotFound, Refusal
-from portal.sync.models import QueuedChange
+from portal.sync.models import QueuedChange, SetAsideChange
 
 STALE_AFTER = timedelta(seconds=15)
 """A stream reports every second; silent for so long, nobody runs it."""
@@ -24,6 +24,7 @@ through for so long, nothing moves, whatever the stream says of itself."""
 
 _WORST_FIRST = (
     StreamState.DOWN,
+    StreamState.SPOOLING,
     StreamState.RETRYING,
     StreamState.STARTING,
     StreamState.STOPPED,
@@ -81,6 +82,26 @@ def queued_changes(maps: Sequence[TableMap] | None = None) -> dict[int, int]:
     return counts_by_map(QueuedChange.objects.all(), maps)
 
 
+def queue_sizes() -> dict[int, dict[str, Any]]:
+    """Number, bytes and oldest change of each map's queue, where there is one."""
+    rows = (
+        QueuedChange.objects.order_by()
+        .values("table_map")
+        .annotate(number=Count("pk"), bytes=Sum("size"), oldest=Min("committed_at"))
+    )
+    return {row["table_map"]: row for row in rows}
+
+
+def _queue(found: dict[str, Any] | None, now: datetime) -> dict[str, Any]:
+    if found is None:
+        return {"queued": 0, "queued_bytes": 0, "queued_seconds": None}
+    return {
+        "queued": found["number"],
+        "queued_bytes": found["bytes"],
+        "queued_seconds": round((now - found["oldest"]).total_seconds(), 1),
+    }
+
+
 def stream_state(stream: Stream, now: datetime) -> StreamState:
     """The state a stream is really in: one that fell silent is down."""
     state = StreamState(stream.state)
@@ -116,7 +137,8 @@ def set_state(maps: Sequence[TableMap], streams: Sequence[StreamState]) -> str:
 def status(now: datetime | None = None) -> dict[str, Any]:
     """The document of `dw status --json`."""
     now = now or timezone.now()
-    errors, queued = open_errors(), queued_changes()
+    errors, queues = open_errors(), queue_sizes()
+    aside = counts_by_map(SetAsideChange.objects.all())
     sets = ConnectionSet.objects.prefetch_related("streams", "maps__version")
     document = []
     for connection_set in sets:
@@ -126,12 +148,14 @@ def status(now: datetime | None = None) -> dict[str, Any]:
             {
                 "name": connection_set.name,
                 "state": set_state(maps, list(states.values())),
+                "paused_at": connection_set.paused_at,
                 "streams": [
                     {
                         "source": stream.source,
                         "state": states[stream.pk].value,
                         "lag_seconds": stream.lag_seconds,
                         "lag_bytes": stream.lag_bytes,
+                        "retained_bytes": stream.retained_bytes,
                         "message": stream.message,
                         "stalled": is_stalled(stream, now),
                         "canary_at": stream.canary_at.isoformat()
@@ -152,7 +176,11 @@ def status(now: datetime | None = None) -> dict[str, Any]:
                         else None,
                         "rows_synced": table_map.rows_synced,
                         "open_errors": errors.get(table_map.pk, 0),
-                        "queued": queued.get(table_map.pk, 0),
+                        **_queue(queues.get(table_map.pk), now),
+                        "set_aside": aside.get(table_map.pk, 0),
+                        "reconcile_needed": table_map.reconcile_reason
+                        if table_map.reconcile_needed_at
+                        else None,
                     }
                     for table_map in maps
                 ],

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import Case, Value, When
 from django.utils import timezone
 
 from portal.activity import services as activity
@@ -19,18 +20,27 @@ ALERT = "reconcile-needed"
 
 
 @transaction.atomic
-def need_reconcile(ids: Iterable[int], reason: str, *, user: User | None = None) -> int:
+def need_reconcile(
+    ids: Iterable[int], reason: str, *, side: str = "", user: User | None = None
+) -> int:
     """From now on these maps say that they must be compared, and why, until a
-    comparison finds both sides equal; gives their number."""
+    comparison finds both sides equal; gives their number. `side` is the one whose
+    changes were lost, where it is one."""
     maps = list(
         TableMap.objects.select_for_update(of=("self",))
         .select_related("connection_set")
         .filter(pk__in=list(ids))
         .order_by("pk")
     )
-    TableMap.objects.filter(pk__in=[one.pk for one in maps]).update(
-        reconcile_needed_at=timezone.now(), reconcile_reason=reason
-    )
+    known = {one.pk for one in maps if one.reconcile_needed_at is not None}
+    for before, chosen in ((True, known), (False, {one.pk for one in maps} - known)):
+        sides = Case(When(reconcile_side=side, then=Value(side)), default=Value(""))
+        TableMap.objects.filter(pk__in=chosen).update(
+            reconcile_needed_at=timezone.now(),
+            reconcile_reason=reason,
+            reconcile_side=sides if before else side,
+            reconcile_tried_at=None,
+        )
     for one in maps:
         message = f"{one.name} must be compared: {reason}"
         activity.record(
@@ -54,7 +64,7 @@ def reconciled(table_map: TableMap) -> None:
     """A comparison found both sides equal: nothing needs to be compared."""
     changed = TableMap.objects.filter(
         pk=table_map.pk, reconcile_needed_at__isnull=False
-    ).update(reconcile_needed_at=None, reconcile_reason="")
+    ).update(reconcile_needed_at=None, reconcile_reason="", reconcile_side="")
     if not changed:
         return
     activity.record(

@@ -329,8 +329,12 @@ def _apply(
     table_map.state = new
     table_map.state_reason = ""
     table_map.state_changed_at = timezone.now()
+    table_map.paused_with_set = False
     table_map.save(
-        update_fields=["state", "state_reason", "state_changed_at", "run_order"]
+        update_fields=[
+            *("state", "state_reason", "state_changed_at"),
+            *("run_order", "paused_with_set"),
+        ]
     )
     activity.record(
         f"map.{action.value}",

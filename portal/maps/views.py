@@ -17,6 +17,7 @@ from django.views.decorators.http import (
 
 from portal.confirming import Removal, confirm_removal
 from portal.maps import services
+from portal.maps.dependents import running_dependents
 from portal.maps.models import TableMap
 from portal.maps.run_form import chosen_maps, read_options
 from portal.maps.states import Action, refusal
@@ -31,7 +32,7 @@ DONE = {
     Action.STOP: "Stopped",
 }
 
-ASKS = {"ask_run": "map_run", "ask_stop": "map_stop"}
+ASKS = {"ask_run": "map_run", "ask_resume": "map_resume", "ask_stop": "map_stop"}
 """Buttons that lead to a question first."""
 
 
@@ -149,6 +150,11 @@ def act(request: HttpRequest) -> HttpResponse:
     if not maps:
         messages.warning(request, f"Choose at least one map to {action.value}.")
         return redirect(back)
+    if action is Action.PAUSE and "asked" not in request.POST:
+        chosen = {one.pk for one in maps}
+        if any(one.pk not in chosen for one in running_dependents(maps)):
+            query = urlencode({"map": sorted(chosen), "next": back}, doseq=True)
+            return redirect(f"{reverse('map_pause')}?{query}")
     try:
         result = services.perform(action, maps, user=request.user)
     except Refusal as refused:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import Count, Min, QuerySet
 
 from portal.maps.conversion import decision_of
 from portal.maps.models import ColumnMap, KeyPair, MapVersion, SharedValueMap
-from portal.sync.models import QueuedChange
+from portal.pages import COUNT_LIMIT
+from portal.sync.models import QueuedChange, SavedQueue, SetAsideChange
 from syncengine.mapping.decisions import DecisionTable
 
 
@@ -70,3 +72,25 @@ def queue_of(map_id: int, search: str = "") -> QuerySet[QueuedChange]:
     """The queued changes of a map, by part of the record's key."""
     rows = QueuedChange.objects.filter(table_map=map_id)
     return rows.filter(key_text__icontains=search) if search else rows
+
+
+@dataclass(frozen=True)
+class SetAsideTotals:
+    """What is set aside of a map; counted no further than the limit."""
+
+    number: int
+    oldest: datetime | None
+
+
+def set_aside_of(map_id: int) -> SetAsideTotals:
+    """How much is set aside, and since when."""
+    rows = SetAsideChange.objects.filter(table_map=map_id).order_by()
+    portion = rows.values("committed_at")[: COUNT_LIMIT + 1]
+    found = portion.aggregate(number=Count("committed_at"), oldest=Min("committed_at"))
+    return SetAsideTotals(found["number"], found["oldest"])
+
+
+def saved_queues_of(map_id: int) -> list[SavedQueue]:
+    """Queues of the map that were thrown away and kept as files, newest first."""
+    rows = SavedQueue.objects.filter(table_map=map_id).select_related("created_by")
+    return list(rows[:50])

@@ -129,6 +129,7 @@ def _stream_status(
         message=stream.message,
         lag_seconds=lag,
         lag_bytes=stream.lag_bytes,
+        retained_bytes=stream.retained_bytes,
         last_change_at=stream.last_change_at,
         heartbeat_at=stream.heartbeat_at,
         canary_at=stream.canary_at,
@@ -165,22 +166,27 @@ def _map_statuses(
     ]
 
 
+Queues = Mapping[tuple[int, str], tuple[int, int, datetime]]
+"""By map and direction: number, bytes and oldest change of the queue."""
+
 QUEUES = """
-    SELECT m.id, d.direction, (
-        SELECT count(*) FROM (
-            SELECT 1 FROM sync_queuedchange q
-            WHERE q.table_map_id = m.id AND q.direction = d.direction LIMIT %(limit)s
-        ) found), (
+    SELECT m.id, d.direction, found.number, found.bytes, (
         SELECT q.committed_at FROM sync_queuedchange q
         WHERE q.table_map_id = m.id AND q.direction = d.direction
         ORDER BY q.position, q.ordinal LIMIT 1)
     FROM unnest(%(ids)s::bigint[]) m(id)
     CROSS JOIN unnest(%(directions)s::text[]) d(direction)
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS number, coalesce(sum(size), 0)::bigint AS bytes FROM (
+            SELECT q.size FROM sync_queuedchange q
+            WHERE q.table_map_id = m.id AND q.direction = d.direction LIMIT %(limit)s
+        ) first) found
 """
 
 
-def _queues(ids: list[int]) -> dict[tuple[int, str], tuple[int, datetime]]:
-    """Length (no further than the limit) and oldest change by map and direction."""
+def _queues(ids: list[int]) -> Queues:
+    """Length and bytes (no further than the limit) and oldest change by map and
+    direction."""
     values = {
         "ids": ids,
         "directions": [direction.value for direction in Direction],
@@ -189,8 +195,8 @@ def _queues(ids: list[int]) -> dict[tuple[int, str], tuple[int, datetime]]:
     with connection.cursor() as cursor:
         cursor.execute(QUEUES, values)
         return {
-            (map_id, direction): (count, oldest)
-            for map_id, direction, count, oldest in cursor.fetchall()
+            (map_id, direction): (count, size, oldest)
+            for map_id, direction, count, size, oldest in cursor.fetchall()
             if count
         }
 
@@ -217,17 +223,18 @@ def _map_status(
     legs: list[Leg],
     streams: Mapping[str, StreamStatus],
     errors: tuple[int, int],
-    queues: Mapping[tuple[int, str], tuple[int, datetime]],
+    queues: Queues,
     failed_run: str,
     compared: Comparison | None,
 ) -> MapStatus:
     now = timezone.now()
     shown: list[LegStatus] = []
-    queued = 0
+    queued = queued_bytes = 0
     oldest_of_all: datetime | None = None
     for direction in ("finops_to_dataverse", "dataverse_to_finops"):
-        count, oldest = queues.get((one.pk, direction), (0, None))
+        count, size, oldest = queues.get((one.pk, direction), (0, 0, None))
         queued += count
+        queued_bytes += size
         if oldest is not None and (oldest_of_all is None or oldest < oldest_of_all):
             oldest_of_all = oldest
     for leg in legs:
@@ -237,7 +244,7 @@ def _map_status(
         lag = stream.lag_seconds if stream is not None else None
         waiting = queues.get((one.pk, leg.direction))
         if waiting is not None:
-            lag = max(lag or 0.0, (now - waiting[1]).total_seconds())
+            lag = max(lag or 0.0, (now - waiting[2]).total_seconds())
         shown.append(LegStatus(leg.direction, leg.mode, lag))
     open_errors, retrying = errors
     lags = [leg.lag_seconds for leg in shown if leg.lag_seconds is not None]
@@ -256,6 +263,7 @@ def _map_status(
         open_errors=open_errors,
         retrying=retrying,
         queued=queued,
+        queued_bytes=queued_bytes,
         oldest_queued_at=oldest_of_all,
         health=health,
         reason=reason,

@@ -27,6 +27,7 @@ class StreamStatus:
     message: str
     lag_seconds: float | None
     lag_bytes: int | None
+    retained_bytes: int | None
     last_change_at: datetime | None
     heartbeat_at: datetime | None
     canary_at: datetime | None = None
@@ -58,6 +59,7 @@ class MapStatus:
     open_errors: int
     retrying: int
     queued: int
+    queued_bytes: int
     oldest_queued_at: datetime | None
     health: str
     reason: str
@@ -183,6 +185,8 @@ def judge(
         return "needs_you", one.state_reason or failed_run
     if one.state != "not_running" and one.state_reason:
         return "needs_you", one.state_reason
+    if one.reconcile_needed_at is not None:
+        return "needs_you", f"must be compared: {one.reconcile_reason}"
     if open_errors > retrying:
         return "needs_you", _many(open_errors, "open error", "open errors")
     if one.state == "not_running":

@@ -92,7 +92,8 @@ def dashboard_live(request: HttpRequest) -> HttpResponse:
 def _shape(sets: list[SetStatus]) -> str:
     maps = [status.map.pk for one in sets for status in one.maps]
     streams = sum(len(one.streams) for one in sets)
-    return f"{len(sets)}-{streams}-{len(maps)}-{max(maps, default=0)}"
+    paused = sum(one.connection_set.paused_at is not None for one in sets)
+    return f"{len(sets)}-{streams}-{len(maps)}-{max(maps, default=0)}-{paused}"
 
 
 @staff_page
@@ -210,7 +211,8 @@ def _actions(row: MapStatus) -> dict[str, Any]:
             }
         )
     refused = [action["word"] for action in found if not action["allowed"]]
-    return {"actions": found, "refused": ", ".join(refused)}
+    can_skip = row.map.state in (MapState.PAUSED, MapState.RESUMING)
+    return {"actions": found, "refused": ", ".join(refused), "can_skip": can_skip}
 
 
 def _tab_context(request: HttpRequest, row: MapStatus, tab: str) -> dict[str, Any]:
@@ -245,6 +247,8 @@ def _tab_context(request: HttpRequest, row: MapStatus, tab: str) -> dict[str, An
             "page": keyset_page(map_tabs.queue_of(map_id, search), request),
             "key": search,
             "query": urlencode({"key": search}) if search else "",
+            "aside": map_tabs.set_aside_of(map_id),
+            "saved": map_tabs.saved_queues_of(map_id),
         }
     if tab == "errors":
         filters = error_queries.ErrorFilter.read(request.GET, map_id=map_id)

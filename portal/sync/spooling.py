@@ -86,7 +86,7 @@ def gap(stream: Stream, direction: Direction, reason: str) -> None:
         .exclude(mode=LegMode.OFF.value)
         .values_list("table_map_id", flat=True)
     )
-    number = reconciling.need_reconcile(list(maps), reason)
+    number = reconciling.need_reconcile(list(maps), reason, side=direction.source.value)
     alerts.raise_alert(
         ALERT_GAP,
         f"{reason} Changes made meanwhile are not known: {number} "

@@ -8,7 +8,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from portal.sync import canaries, streams
+from portal.sync import canaries, limits, released, streams
 
 EXPIRES_SECONDS = 6
 """A task no worker took by then is dropped: the next tick sends another."""
@@ -39,3 +39,15 @@ def watch_canaries() -> None:
 def run_stream(stream_id: int) -> None:
     """Run one stream for as long as this worker lives."""
     streams.run_stream(stream_id, _stopping.is_set)
+
+
+@shared_task(name="portal.sync.tasks.check_queues")
+def check_queues() -> None:
+    """Warn of queues that near or pass their limits."""
+    limits.check()
+
+
+@shared_task(name="portal.sync.tasks.watch_logs")
+def watch_logs() -> None:
+    """Look after the log that sources keep for streams nobody runs."""
+    released.watch_logs()

@@ -12,7 +12,7 @@ from syncengine.live.configuring import Configuration
 from syncengine.live.legs import LiveLeg
 from syncengine.live.overwritten import Overwritten
 from syncengine.live.revived import Revived
-from syncengine.live.routing import Router
+from syncengine.live.routing import Routed, Router
 from syncengine.mapping.compiled import Row
 from syncengine.ports import Control, Journal, LegMode, QueuedEntry
 
@@ -57,6 +57,60 @@ class Drainer:
             if leg.configuration.drain_after <= seen
         ]
 
+    def drain_all(self, due: Sequence[LiveLeg], ready: Callable[[], bool]) -> bool:
+        """Replay one portion of each; True when a leg's mode may have changed. Queues
+        that are replayed in commit order are replayed together, as one: a record and
+        what it refers to may be of different maps."""
+        ordered = [leg for leg in due if not leg.configuration.fold]
+        if len(ordered) < 2:
+            changed = [self.drain(leg, ready) for leg in due]
+            return any(changed)
+        folding = [leg for leg in due if leg.configuration.fold]
+        changed = [self.drain(leg, ready) for leg in folding]
+        return any([*changed, self._drain_together(ordered, ready)])
+
+    def _drain_together(
+        self, legs: Sequence[LiveLeg], ready: Callable[[], bool]
+    ) -> bool:
+        entries = self._journal.queued_together(
+            [leg.configuration for leg in legs], DRAIN_ENTRIES
+        )
+        if not entries:
+            drained = [
+                ready() and self._control.drained(leg.configuration) for leg in legs
+            ]
+            return any(drained)
+        routed: dict[str, Routed] = {}
+        for leg in legs:
+            own = [entry for entry in entries if _belongs(entry, leg)]
+            for one in self._routed(leg, own):
+                found = routed.setdefault(one.position, one)
+                if found is not one:
+                    found.items += one.items
+        working = [routed[position] for position in sorted(routed)]
+        for one in working:
+            one.items.sort(key=lambda item: item.ordinal)
+        working = [one for one in working if one.items]
+        if working:
+            self._applier.apply(working, phase="queue", position=False)
+        for leg in legs:
+            ids = [entry.entry_id for entry in entries if _belongs(entry, leg)]
+            if ids:
+                self._journal.dequeue(leg.configuration, ids)
+        return False
+
+    def _routed(self, leg: LiveLeg, entries: Sequence[QueuedEntry]) -> list[Routed]:
+        """The entries of one leg, by transaction; items know their place in it."""
+        ordinals = {
+            position: [entry.ordinal for entry in group]
+            for position, group in groupby(entries, key=lambda entry: entry.position)
+        }
+        routed = self._router.route(_transactions(entries), replay=leg)
+        for one in routed:
+            for item in one.items:
+                item.ordinal = ordinals[one.position][item.ordinal]
+        return routed
+
     def drain(self, leg: LiveLeg, ready: Callable[[], bool]) -> bool:
         """Replay one portion; True when the leg's mode may have changed. With nothing
         left to replay the leg goes live, if `ready()` finds that it can."""
@@ -64,9 +118,7 @@ class Drainer:
         if not entries:
             return ready() and self._control.drained(leg.configuration)
         transactions = (
-            _one_transaction(entries)
-            if leg.configuration.fold
-            else _transactions(entries)
+            chains(entries) if leg.configuration.fold else _transactions(entries)
         )
         routed = self._router.replay(leg, entries, transactions)
         working = [one for one in routed if one.items]
@@ -85,6 +137,15 @@ class Drainer:
         return False
 
 
+def _belongs(entry: QueuedEntry, leg: LiveLeg) -> bool:
+    one = leg.configuration
+    return (entry.map_id, entry.direction, entry.scope) == (
+        one.map_id,
+        one.direction,
+        one.scope,
+    )
+
+
 def _transactions(entries: Sequence[QueuedEntry]) -> list[Transaction]:
     """The source transactions the entries belong to, in commit order."""
     relations: dict[tuple[str, ...], Relation] = {}
@@ -95,7 +156,7 @@ def _transactions(entries: Sequence[QueuedEntry]) -> list[Transaction]:
     return result
 
 
-def _one_transaction(entries: Sequence[QueuedEntry]) -> list[Transaction]:
+def chains(entries: Sequence[QueuedEntry]) -> list[Transaction]:
     """Each record's chain by itself: one record refused holds back no other."""
     relations: dict[tuple[str, ...], Relation] = {}
     return [

@@ -50,6 +50,7 @@ class Item:
     force: bool = False
     refusal: Refusal | None = None
     parked: bool = False
+    ordinal: int = 0
 
 
 @dataclass(slots=True)
@@ -169,7 +170,7 @@ class Router:
                 if change.kind is ChangeKind.TRUNCATE:
                     routed.truncated.append(change.relation.table)
                 elif replay is not None:
-                    self._carry(leg, change, routed)
+                    self._carry(leg, change, routed, ordinal)
                 else:
                     self._dispatch(leg, change, routed, ordinal)
         return routed
@@ -183,7 +184,7 @@ class Router:
         if configuration.mode is LegMode.OFF:
             return
         if configuration.mode is LegMode.LIVE and leg.compiled is not None:
-            self._carry(leg, change, routed)
+            self._carry(leg, change, routed, ordinal)
         elif self._concerns(leg, change):
             routed.queued.append(self._entry(leg, change, routed, ordinal))
 
@@ -245,7 +246,9 @@ class Router:
 
     # -- carrying over --------------------------------------------------------------
 
-    def _carry(self, leg: LiveLeg, change: Change, routed: Routed) -> None:
+    def _carry(
+        self, leg: LiveLeg, change: Change, routed: Routed, ordinal: int
+    ) -> None:
         """Add what the change means for a live leg to `routed`."""
         row = change.new if change.new is not None else change.old
         if row is None:
@@ -263,10 +266,12 @@ class Router:
                     columns=change.relation.columns,
                     source_row=row,
                     refusal=refusal_of(error),
+                    ordinal=ordinal,
                 )
             )
             return
         if item is not None:
+            item.ordinal = ordinal
             routed.items.append(item)
 
     def _item(self, leg: LiveLeg, layout: Layout, change: Change) -> Item | None:

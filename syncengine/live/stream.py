@@ -42,6 +42,7 @@ from syncengine.live.remembering import Remembering
 from syncengine.live.retrying import Retrier
 from syncengine.live.revived import Revived
 from syncengine.live.routing import Routed, Router
+from syncengine.live.set_aside import SetAside
 from syncengine.live.settling import review_touched, settle_with
 from syncengine.live.spooling import SpoolSession
 from syncengine.live.watching import Watcher
@@ -273,6 +274,9 @@ class _Session:
         self._retrier = Retrier(self._reader, self._applier, journal)
         self._retrying = False
         self._trouble = ""
+        self._set_aside = SetAside(
+            self._router, self._reader, self._applier, journal, control
+        )
         self._capture = Capture(source, link, journal)
         self._lag_seconds = 0.0
         self._unflushed = False
@@ -342,6 +346,7 @@ class _Session:
             self._control.configuration(), self._configuration
         )
         self._router.use(self._configuration.by_table)
+        self._set_aside.use(self._configuration)
         self._errors.use(self._configuration.legs)
         self._watcher.watch(self._configurator.watched(self._configuration))
         self._due.force("retry")
@@ -418,7 +423,8 @@ class _Session:
         working = [one for one in routed if one.items]
         if working:
             self._unflushed = True
-            self._applier.apply(working)
+            self._applier.apply(self._set_aside.join(working))
+            self._set_aside.joined()
             self._written = working[-1].position
         signs = [one.sign for one in transactions if one.sign]
         if signs and not working:
@@ -474,7 +480,7 @@ class _Session:
         due = self._due_legs()
         ready = cache(self._ready_for_live)
         # Reading all tables once is enough for all legs that are ready together.
-        if [leg for leg in due if self._drainer.drain(leg, ready)]:
+        if self._drainer.drain_all(due, ready):
             self._reconfigure()
             return
         if len(due) < len(self._drainer.draining(self._configuration)):
@@ -485,6 +491,8 @@ class _Session:
         self._loops.tell(self._control)
         if self._tally.misfits:
             self._report_misfits()
+        if self._set_aside.replay(self._configuration):
+            self._receiver.ask()
         if self._due.now("log", self._settings.check_every):
             self._look_at_log()
         if self._watcher.tables_changed.is_set():

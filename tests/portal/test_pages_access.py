@@ -38,8 +38,10 @@ READING = (
     "activity_list",
     "activity_export",
     "alert_list",
+    "map_resume",
+    "map_pause",
 )
-WRITING = ("map_action", "error_retry", "error_dismiss", "alert_mark")
+WRITING = ("map_action", "error_retry", "error_dismiss", "alert_mark", "map_resume_do")
 TABS = (
     *("columns", "filters", "preview", "health"),
     *("versions", "initial-sync", "compare", "queued", "errors", "activity"),
@@ -56,8 +58,13 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     from portal.maps import urls as maps
     from portal.overview import urls as overview
     from portal.runs import urls as runs
+    from portal.sync import urls as queues
 
     with_ids = {
+        "queue_export",
+        "saved_queue",
+        "set_action",
+        "set_aside",
         "map_page",
         "map_tab",
         "map_live",
@@ -77,15 +84,8 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     names = {
         pattern.name
         for module in (
-            activity,
-            alerts,
-            checks,
-            comparisons,
-            environments,
-            errors,
-            maps,
-            overview,
-            runs,
+            *(activity, alerts, checks, comparisons, environments),
+            *(errors, maps, overview, queues, runs),
         )
         for pattern in module.urlpatterns
     }
