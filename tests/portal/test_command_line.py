@@ -133,6 +133,10 @@ def test_status_has_the_documented_shape() -> None:
         "rows_synced": 0,
         "open_errors": 1,
         "queued": 0,
+        "queued_bytes": 0,
+        "queued_seconds": None,
+        "set_aside": 0,
+        "reconcile_needed": None,
     }
 
 

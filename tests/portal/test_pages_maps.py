@@ -236,7 +236,7 @@ def test_a_tab_shows_only_its_own_map(admin_client: Client) -> None:
     [
         ("columns", 16),
         ("initial-sync", 13),
-        ("queued", 12),
+        ("queued", 14),
         ("errors", 13),
         ("activity", 12),
     ],
