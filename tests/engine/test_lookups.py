@@ -294,6 +294,61 @@ def test_parts_that_two_users_edited_and_that_lead_nowhere_together_are_settled(
     )
 
 
+def test_a_plain_column_that_was_won_stays_when_a_reference_leads_nowhere(
+    link: Link,
+) -> None:
+    link.start()
+    fill(link)
+    wait_until(lambda: items(link) == FILLED)
+    link.stop()
+    link.erp.execute(
+        "UPDATE items SET hierarchy = 'Buy' WHERE dataareaid = 'usmf' AND item = 'I1'"
+    )
+    link.crm.execute(
+        "UPDATE items SET category = (SELECT categoryid FROM categories"
+        " WHERE name = 'Office') WHERE customerid IS NOT NULL AND item = 'I1'"
+    )
+    link.start(mode=None, sides=[Side.DATAVERSE])
+    wait_until(
+        lambda: link.erp.execute(
+            "SELECT category, hierarchy FROM items"
+            " WHERE dataareaid = 'usmf' AND item = 'I1'"
+        ).fetchone()
+        == ("Office", "Buy")
+    )
+    link.stop()
+    link.crm.execute(
+        "UPDATE items SET note = 'crm' WHERE customerid IS NOT NULL AND item = 'I1'"
+    )
+    link.erp.execute(
+        "UPDATE items SET note = 'erp' WHERE dataareaid = 'usmf' AND item = 'I1'"
+    )
+    link.start(mode=None)
+
+    def erp() -> object:
+        return link.erp.execute(
+            "SELECT category, hierarchy, note FROM items"
+            " WHERE dataareaid = 'usmf' AND item = 'I1'"
+        ).fetchone()
+
+    def crm() -> object:
+        return link.crm.execute(
+            "SELECT c.name, h.name, i.note FROM items i"
+            " JOIN categories c ON c.categoryid = i.category"
+            " JOIN hierarchies h ON h.hierarchyid = c.hierarchy"
+            " WHERE i.customerid IS NOT NULL AND i.item = 'I1'"
+        ).fetchone()
+
+    wait_until(
+        lambda: erp() == crm() == ("Office", "Sales", "erp"),
+        message=lambda: f"{erp()} {crm()} {link.state.conflicts} {link.state.errors}",
+    )
+    winners = {one.column: one.winner for one in link.state.conflicts}
+    assert winners["note"] == "finops"
+    link.state.retry_all()
+    wait_until(lambda: not link.state.errors)
+
+
 def test_a_preview_shows_the_parts_of_a_reference_one_by_one(link: Link) -> None:
     fill(link)
     for table_map in (HIERARCHIES, CATEGORIES, ITEMS):
