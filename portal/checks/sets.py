@@ -15,8 +15,8 @@ from portal.maps.health import Surroundings
 from portal.maps.models import MapState, TableMap
 from portal.maps.preparation import definition, maps_of
 from portal.maps.queries import stream_state
-from syncengine.mapping.health.link import differing_companies, side_code
-from syncengine.mapping.model import HealthFinding, Severity, Side
+from syncengine.mapping.health.link import clocks, differing_companies, side_code
+from syncengine.mapping.model import ConflictPolicy, HealthFinding, Severity, Side
 
 REPEATED = frozenset({"DIPV1008"})
 """What each map would say again of a thing that the set says once."""
@@ -77,11 +77,33 @@ def inspect_connection_set(connection_set: ConnectionSet) -> SetCheck:
     if around is not None:
         link += _companies(connection_set, around)
         found = _maps(around)
+    link += _clocks(connection_set, sides, maps)
     if any(table_map.state != MapState.NOT_RUNNING for table_map in maps):
         link += _streams(connection_set)
     return SetCheck(
         connection_set.name, sides, tuple(link), found, whole=around is not None
     )
+
+
+def _clocks(
+    connection_set: ConnectionSet,
+    sides: Mapping[Side, ConnectionTest],
+    maps: Sequence[TableMap],
+) -> list[HealthFinding]:
+    skews = {
+        side: tested.description.clock_skew_seconds
+        for side, tested in sides.items()
+        if tested.description is not None
+    }
+    if len(skews) < len(Side):
+        return []
+    names = {side: connection_set.environment(side).name for side in Side}
+    later_wins = [
+        one.name
+        for one in maps
+        if definition(one).conflict is ConflictPolicy.LAST_WRITER_WINS
+    ]
+    return clocks(skews, names, later_wins)
 
 
 def check_alone(environment: Environment) -> ConnectionTest:

@@ -310,11 +310,13 @@ def test_a_plain_column_that_was_won_stays_when_a_reference_leads_nowhere(
     )
     link.start(mode=None, sides=[Side.DATAVERSE])
     wait_until(
-        lambda: link.erp.execute(
-            "SELECT category, hierarchy FROM items"
-            " WHERE dataareaid = 'usmf' AND item = 'I1'"
-        ).fetchone()
-        == ("Office", "Buy")
+        lambda: (
+            link.erp.execute(
+                "SELECT category, hierarchy FROM items"
+                " WHERE dataareaid = 'usmf' AND item = 'I1'"
+            ).fetchone()
+            == ("Office", "Buy")
+        )
     )
     link.stop()
     link.crm.execute(

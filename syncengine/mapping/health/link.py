@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from syncengine.mapping.model import HealthFinding, Severity, Side
 
@@ -50,6 +50,34 @@ def differing_companies(
             "connection set."
             if severe
             else "Records of companies that are not linked stay where they are.",
+        )
+    ]
+
+
+CLOCKS_MAY_DIFFER = 0.5
+"""Seconds between two servers' clocks that few edits are closer than."""
+
+
+def clocks(
+    skews: Mapping[Side, float], names: Mapping[Side, str], maps: Sequence[str]
+) -> list[HealthFinding]:
+    """PG_CLOCKS: the servers' clocks are apart, and the maps `maps` let the later
+    write win. `skews` are seconds that each is ahead of the portal's."""
+    apart = skews[Side.FINOPS] - skews[Side.DATAVERSE]
+    if not maps or abs(apart) <= CLOCKS_MAY_DIFFER:
+        return []
+    ahead, behind = (
+        (Side.FINOPS, Side.DATAVERSE) if apart > 0 else (Side.DATAVERSE, Side.FINOPS)
+    )
+    return [
+        HealthFinding(
+            "PG_CLOCKS",
+            Severity.WARNING,
+            f"The clock of {names[ahead]} is {abs(apart):.1f} s ahead of that of "
+            f"{names[behind]}. Where the last writer wins, {names[ahead]} wins "
+            f"conflicts it should lose by that much: {', '.join(sorted(maps))}.",
+            names[ahead],
+            "Keep both servers' clocks in step (NTP), or let one side win.",
         )
     ]
 
