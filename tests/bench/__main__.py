@@ -20,6 +20,11 @@ from tests.bench.live_measures import (
     latency_results,
     throughput_results,
 )
+from tests.bench.portal_measures import (
+    error_results,
+    one_bad_results,
+    page_results,
+)
 from tests.bench.ready_made_measures import ready_made_results
 from tests.bench.report import Report, Result, write_section
 from tests.bench.row_measures import row_results
@@ -30,6 +35,7 @@ MEASURES = (
     *("rows", "initial", "ready-made"),
     *("latency", "throughput", "catch-up", "big-transaction", "scale", "compare"),
     "conflicts",
+    *("errors", "one-bad", "pages"),
     "bucardo",
 )
 
@@ -55,6 +61,11 @@ def main() -> int:
             "throughput": lambda: throughput_results(engine, on, options.seconds),
             "big-transaction": lambda: large_results(on, options.large_rows),
             "catch-up": lambda: catch_up_results(engine, on, options.backlog),
+            "errors": lambda: error_results(on, options.errors),
+            "one-bad": lambda: one_bad_results(on),
+            "pages": lambda: page_results(
+                on, options.listed_errors, options.listed_events
+            ),
             "compare": lambda: compare_results(on, options.rows, options.rounds),
             "conflicts": lambda: conflict_results(on, options.storm),
             "bucardo": lambda: bucardo_results(engine, options.seconds),
@@ -96,6 +107,13 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--storm", type=int, default=4_000, help="writes of the conflict storm"
+    )
+    parser.add_argument("--errors", type=int, default=100_000, help="retried at once")
+    parser.add_argument(
+        "--listed-errors", type=int, default=1_000_000, help="behind the pages"
+    )
+    parser.add_argument(
+        "--listed-events", type=int, default=10_000_000, help="behind the pages"
     )
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--page", type=Path, default=PAGE, help="where the table goes")
