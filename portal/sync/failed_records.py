@@ -14,6 +14,7 @@ from psycopg.errors import DeadlockDetected
 
 from portal.errors.models import OPEN_ERROR_STATES, ErrorGroup, ErrorState, SyncError
 from portal.errors.waking import let_go
+from portal.maps.models import Leg
 from syncengine.mapping.causes import (
     FIRST_WAITS,
     HELD,
@@ -186,17 +187,20 @@ class FailedRecords:
     ) -> list[RetryRequest]:
         """Errors of one direction whose retry is asked for or due, and whose leg is
         live."""
+        live = Leg.objects.filter(
+            table_map__connection_set=self._set_id,
+            direction=direction.value,
+            mode=LegMode.LIVE.value,
+            scope=0,
+        )
         due = (
             SyncError.objects.filter(
-                table_map__connection_set=self._set_id,
+                table_map__in=list(live.values_list("table_map_id", flat=True)),
                 direction=direction.value,
                 state__in=OPEN_ERROR_STATES,
                 not_before__lte=now or timezone.now(),
-                table_map__legs__direction=direction.value,
-                table_map__legs__mode=LegMode.LIVE.value,
-                table_map__legs__scope=0,
             )
-            .order_by("not_before", "id")
+            .order_by("not_before")
             .values_list("id", "table_map_id", "key", "operation")[:limit]
         )
         return [
