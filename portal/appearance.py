@@ -101,6 +101,11 @@ UNFOLD: dict[str, Any] = {
                         **_active("error_list", "/errors/"),
                     },
                     {
+                        "title": "Approvals",
+                        "icon": "verified_user",
+                        **_active("approval_list", "/approvals/"),
+                    },
+                    {
                         "title": "Alerts",
                         "icon": "notifications",
                         **_active("alert_list", "/alerts/"),

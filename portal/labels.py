@@ -83,6 +83,13 @@ COMPANY = {
     ),
 }
 
+APPROVAL = {
+    "open": Label("Waits for you", "error", "bad", "Held until somebody decides."),
+    "approved": Label("Approved", "check_circle", "good"),
+    "rejected": Label("Rejected", "block", "off"),
+    "lapsed": Label("Lapsed", "cancel", "off", "The map was stopped meanwhile."),
+}
+
 ERROR = {
     "open": Label("Open", "error", "bad", "Waits for a retry or for you."),
     "retrying": Label("Retrying", "update", "busy", "Will be tried again."),
@@ -175,6 +182,7 @@ KINDS = {
     "map": MAP,
     "stream": STREAM,
     "run": RUN,
+    "approval": APPROVAL,
     "comparison": COMPARISON,
     "outcome": OUTCOME,
     "company": COMPANY,

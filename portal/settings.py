@@ -109,6 +109,7 @@ INSTALLED_APPS = [
     "portal.activity",
     "portal.alerts",
     "portal.comparisons",
+    "portal.approvals",
     "portal.sync",
     "portal.overview",
 ]

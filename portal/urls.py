@@ -24,6 +24,7 @@ urlpatterns = [
     path("", include("portal.conflicts.urls")),
     path("", include("portal.activity.urls")),
     path("", include("portal.comparisons.urls")),
+    path("", include("portal.approvals.urls")),
     path("", include("portal.alerts.urls")),
     path("", include("portal.overview.urls")),
 ]

@@ -29,6 +29,32 @@ class LegMode(StrEnum):
 
 
 @dataclass(frozen=True)
+class GuardRule:
+    """When a wave of changes waits for approval: beyond a share of the table (0: never)
+    and of so many rows at least, within the window."""
+
+    deletes_percent: int = 20
+    updates_percent: int = 0
+    rows: int = 100
+    window_seconds: int = 60
+
+    def percent(self, kind: str) -> int:
+        """The share for `delete` or `update`."""
+        return self.deletes_percent if kind == "delete" else self.updates_percent
+
+
+@dataclass(frozen=True)
+class MassChange:
+    """A wave: its kind (`delete`, `update`), how many rows it touches, of how many (at
+    least) the table has, and the source keys of some."""
+
+    kind: str
+    count: int
+    rows: int
+    sample: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
 class LegConfiguration:
     """One leg as the stream must treat it now. Changes at or before
     `queued_through` are already in the journal. `drain_after`: with mode drain, only
@@ -40,7 +66,8 @@ class LegConfiguration:
 
     A map has one leg a direction with `scope` 0, and further ones while companies join
     it: each carries its own `companies` (FinOps codes) alone, with a queue of its own.
-    None stands for every linked company."""
+    None stands for every linked company. Waves of changes beyond `guard` are held,
+    unless they lie at or before `approved_through`."""
 
     leg_id: int
     map_id: int
@@ -54,6 +81,8 @@ class LegConfiguration:
     companies: tuple[str, ...] | None = None
     set_aside: bool = False
     replay: bool = False
+    guard: GuardRule | None = None
+    approved_through: str = ""
 
 
 @dataclass(frozen=True)
@@ -260,6 +289,9 @@ class Journal(Protocol):
         """The oldest entries in commit order, whole source transactions. With
         `leg.fold`, all entries of the first `limit` keys, grouped by key."""
 
+    def queued_kinds(self, leg: LegConfiguration) -> Mapping[str, int]:
+        """How many changes of each kind wait that nobody has approved."""
+
     def dequeue(self, leg: LegConfiguration, entry_ids: Sequence[int]) -> None:
         """Forget entries that were applied or recorded as failures."""
 
@@ -343,6 +375,10 @@ class Control(Protocol):
     def drained(self, leg: LegConfiguration) -> bool:
         """The leg's queue is empty: turn it live, and the map Running once all its
         legs are. False if its mode was changed meanwhile (then nothing happens)."""
+
+    def hold(self, leg: LegConfiguration, wave: MassChange) -> None:
+        """Queue the leg's changes from now on, until somebody approves or rejects the
+        wave."""
 
     def schema_broken(self, leg: LegConfiguration, code: str, message: str) -> None:
         """A live leg's tables no longer fit the map: queue from now on, say why, and

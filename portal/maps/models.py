@@ -127,6 +127,15 @@ class TableMap(models.Model):
         help_text="The side whose changes were lost; empty when it is not one alone.",
     )
     reconcile_tried_at = models.DateTimeField(null=True, blank=True)
+    guard_enabled = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="Hold waves of deletes or updates for approval.",
+    )
+    guard_deletes_percent = models.PositiveSmallIntegerField(default=20, db_default=20)
+    guard_updates_percent = models.PositiveSmallIntegerField(default=0, db_default=0)
+    guard_rows = models.PositiveIntegerField(default=100, db_default=100)
+    guard_window_seconds = models.PositiveIntegerField(default=60, db_default=60)
     paused_with_set = models.BooleanField(default=False, db_default=False)
 
     class Meta:
@@ -435,6 +444,14 @@ class Leg(models.Model):
     )
     replay = models.BooleanField(
         default=False, db_default=False, help_text="Those are to be carried over now."
+    )
+    approved_through = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        db_collation="C",
+        help_text="Changes up to here are not held.",
     )
     scope = models.BigIntegerField(default=0, db_default=0)
     companies = models.JSONField(default=list, db_default=[], blank=True)

@@ -12,6 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from portal.activity import services as activity
+from portal.approvals import services as approvals
 from portal.environments.models import ConnectionSet
 from portal.maps import health, preparation, removal
 from portal.maps.health import Warned
@@ -209,6 +210,10 @@ def perform(
     with transaction.atomic():
         locked = _lock([table_map.pk for table_map in chosen])
         _refuse_forbidden(action, locked)
+        if action is Action.RESUME:
+            _refuse_held(locked)
+        if action is Action.STOP:
+            approvals.lapse(locked)
         for table_map in locked:
             if is_done(action, table_map.state):
                 result.unchanged.append(table_map)
@@ -265,6 +270,20 @@ def _refuse_forbidden(action: Action, maps: Sequence[TableMap]) -> None:
         f"None of the {len(maps)} maps was changed, because of {len(reasons)}.",
         reasons=reasons,
     )
+
+
+def _refuse_held(maps: Sequence[TableMap]) -> None:
+    """What is held for approval must not slip through with the rest of a queue."""
+    held = [
+        f"{one.table_map.name}: {one}"
+        for one in approvals.open_of(maps).select_related("table_map")
+    ]
+    if held:
+        raise ActionForbidden(
+            "Changes wait for approval: approve or reject them first (page Approvals, "
+            "or dw approvals).",
+            reasons=held,
+        )
 
 
 def _prepare(chosen: list[TableMap], options: RunOptions) -> _Prepared:

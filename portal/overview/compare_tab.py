@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from portal.approvals import guarding
 from portal.comparisons import queries, services
 from portal.maps.models import TableMap
 from portal.pages import keyset_page
@@ -20,6 +21,7 @@ def context(request: HttpRequest, table_map: TableMap) -> dict[str, Any]:
         "active": services.active_of(table_map),
         "bars": queries.drift(table_map),
         "schedule": queries.schedule_of(table_map),
+        "guard": guarding.sentence(table_map),
         "page": keyset_page(
             queries.history(table_map), request, size=COMPARISONS_A_PAGE
         ),

@@ -9,6 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from portal.activity import services as activity
+from portal.approvals import services as approvals
 from portal.conflicts.loops import pause_loop
 from portal.environments.models import ConnectionSet, Stream
 from portal.errors.waking import wake_waiting
@@ -22,10 +23,12 @@ from portal.sync.models import QueuedChange, SetAsideChange
 from syncengine.mapping.model import Direction, LegalEntityPair
 from syncengine.mapping.model import TableMap as Definition
 from syncengine.ports import (
+    GuardRule,
     LegConfiguration,
     LegMode,
     LogBudget,
     LoopFound,
+    MassChange,
     StreamConfiguration,
 )
 
@@ -103,6 +106,8 @@ class PortalControl:
             companies=companies,
             set_aside=leg.set_aside,
             replay=leg.replay,
+            guard=_guard(leg.table_map),
+            approved_through=leg.approved_through,
         )
 
     def acknowledge(self, revision: int, position: str) -> None:
@@ -165,6 +170,10 @@ class PortalControl:
     def loop_found(self, loop: LoopFound) -> None:
         """Pause the maps whose rules undo each other, and tell people."""
         pause_loop(loop)
+
+    def hold(self, leg: LegConfiguration, wave: MassChange) -> None:
+        """Queue the leg's changes until somebody decides on the wave."""
+        approvals.hold(leg, wave)
 
     @transaction.atomic
     def schema_broken(self, leg: LegConfiguration, code: str, message: str) -> None:
@@ -247,6 +256,17 @@ def _joined(scope: int) -> None:
     run = InitialSyncRun.objects.filter(pk=scope).first()
     if run is not None:
         complete_run(run)
+
+
+def _guard(table_map: TableMap) -> GuardRule | None:
+    if not table_map.guard_enabled:
+        return None
+    return GuardRule(
+        table_map.guard_deletes_percent,
+        table_map.guard_updates_percent,
+        table_map.guard_rows,
+        table_map.guard_window_seconds,
+    )
 
 
 def _lock_map(map_id: int) -> TableMap:

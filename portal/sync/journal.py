@@ -91,6 +91,10 @@ class PortalJournal:
         """The oldest entries in commit order, or whole chains of some keys."""
         return queueing.queued(leg, limit)
 
+    def queued_kinds(self, leg: LegConfiguration) -> Mapping[str, int]:
+        """How many changes of each kind wait that nobody has approved."""
+        return queueing.queued_kinds(leg)
+
     def queued_together(
         self, legs: Sequence[LegConfiguration], limit: int
     ) -> Sequence[QueuedEntry]:

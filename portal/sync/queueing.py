@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from portal.maps.models import Leg
 from portal.sync.failed_records import key_text
@@ -95,6 +95,17 @@ def queued_together(legs: Sequence[LegConfiguration], limit: int) -> list[Queued
             )
         portion = whole
     return [entry_of(row) for row in portion]
+
+
+def queued_kinds(leg: LegConfiguration) -> dict[str, int]:
+    """How many changes of each kind wait behind what was approved."""
+    rows = QueuedChange.objects.filter(
+        table_map_id=leg.map_id,
+        direction=leg.direction.value,
+        scope=leg.scope,
+        position__gt=leg.approved_through,
+    )
+    return dict(rows.order_by().values_list("kind").annotate(number=Count("pk")))
 
 
 def dequeue(entry_ids: Sequence[int]) -> None:

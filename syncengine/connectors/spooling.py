@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import marshal
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import overload
 from weakref import finalize
@@ -34,6 +35,8 @@ class SpooledChanges(Sequence[Change]):
         """Gives the room back."""
         self._relations: dict[Relation, int] = {}
         self._known: list[Relation] = []
+        self.kinds: Counter[tuple[str, ChangeKind]] = Counter()
+        """How many changes of which kind each table has."""
         self._portions: list[tuple[int, int, int]] = []
         self._count = 0
         self._end = 0
@@ -66,6 +69,7 @@ class SpooledChanges(Sequence[Change]):
         except OSError as error:
             raise _no_room(error) from error
         self._count += len(changes)
+        self.kinds.update((one.relation.table, one.kind) for one in changes)
         self._portions.append((self._end, len(data), self._count))
         self._end += len(data)
 

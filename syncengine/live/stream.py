@@ -34,6 +34,7 @@ from syncengine.live.gaps import Gaps
 from syncengine.live.large import LargeTransactions, SourceLost, Stopped
 from syncengine.live.legs import LiveLeg, LookupCache
 from syncengine.live.loops import Loops
+from syncengine.live.mass_changes import MassChangeGuard
 from syncengine.live.open_errors import OpenErrors
 from syncengine.live.outages import Outage, TargetOutage
 from syncengine.live.overwritten import Overwritten
@@ -282,6 +283,7 @@ class _Session:
         self._unflushed = False
         self._watcher = Watcher(source, target, link, settings.check_every)
         stack.callback(self._watcher.close)
+        self._guard = MassChangeGuard(target, control, journal)
         self._canary = Canary(source, link, settings.canary_every)
         stack.callback(self._canary.close)
         self._due = Due()
@@ -374,6 +376,8 @@ class _Session:
             # An outage of the source ends the session: its connections are made anew.
             routed = [] if large else self._router.route(pending)
             try:
+                if self._held(pending[0] if large else None, routed):
+                    continue
                 if large:
                     self._apply_large(pending[0], stop)
                 else:
@@ -401,6 +405,15 @@ class _Session:
                     except (TransientError, OutageError) as still:
                         trouble = still
             pending = self._not_stored(pending, stored)
+
+    def _held(self, large: Transaction | None, routed: Sequence[Routed]) -> bool:
+        """True when a wave of changes has just been held: its leg queues now."""
+        tables = self._configuration.by_table
+        guard = self._guard
+        held = guard.holds_large(large, tables) if large else guard.holds(routed)
+        if held:
+            self._reconfigure()
+        return held
 
     def _not_stored(
         self, pending: Sequence[Transaction], stored: str
@@ -478,6 +491,9 @@ class _Session:
 
     def _between(self) -> None:
         due = self._due_legs()
+        if due and self._guard.holds_queues(due):
+            self._reconfigure()
+            return
         ready = cache(self._ready_for_live)
         # Reading all tables once is enough for all legs that are ready together.
         if self._drainer.drain_all(due, ready):

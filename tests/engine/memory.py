@@ -19,6 +19,7 @@ from syncengine.ports import (
     LegMode,
     LogBudget,
     LoopFound,
+    MassChange,
     QueuedEntry,
     RecordFailure,
     RetryRequest,
@@ -70,6 +71,7 @@ class MemoryState:
         self.gaps: list[tuple[Side, str]] = []
         self.truncated: list[str] = []
         self.budget = LogBudget()
+        self.held: list[MassChange] = []
         self.alerts: dict[tuple[str, int | None, Side], str] = {}
         self.written: Counter[tuple[int, str]] = Counter()
         self.acknowledged: dict[Side, int] = {}
@@ -218,6 +220,14 @@ class MemoryStream:
                 e for e in self.state.queue[key] if e.entry_id not in gone
             ]
 
+    def queued_kinds(self, leg: LegConfiguration) -> Mapping[str, int]:
+        with self.state.lock:
+            return Counter(
+                entry.kind
+                for entry in self.state.queue[leg_key(leg)]
+                if entry.position > leg.approved_through
+            )
+
     def queued_together(
         self, legs: Sequence[LegConfiguration], limit: int
     ) -> Sequence[QueuedEntry]:
@@ -354,6 +364,13 @@ class MemoryStream:
         self.state.loops.append(loop)
         for map_id in loop.map_ids:
             self.state.set_mode(map_id, LegMode.QUEUE)
+
+    def hold(self, leg: LegConfiguration, wave: MassChange) -> None:
+        with self.state.lock:
+            key = leg_key(leg)
+            self.state.held.append(wave)
+            self.state.legs[key] = replace(self.state.legs[key], mode=LegMode.QUEUE)
+            self.state.revision += 1
 
     def schema_broken(self, leg: LegConfiguration, code: str, message: str) -> None:
         with self.state.lock:

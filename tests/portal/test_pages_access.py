@@ -11,6 +11,7 @@ from portal.errors.models import SyncError
 from portal.maps.models import TableMap
 from tests.factories import make_map
 from tests.portal import (
+    test_approvals,
     test_pages_comparisons,
     test_pages_files,
     test_pages_ready_made,
@@ -51,6 +52,7 @@ TABS = (
 def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     from portal.activity import urls as activity
     from portal.alerts import urls as alerts
+    from portal.approvals import urls as approvals
     from portal.checks import urls as checks
     from portal.comparisons import urls as comparisons
     from portal.environments import urls as environments
@@ -73,6 +75,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
         "cause_page",
     }
     elsewhere = {
+        *test_approvals.ALL,
         *test_pages_comparisons.ALL,
         *test_pages_files.ALL,
         *test_pages_ready_made.ALL,
@@ -84,7 +87,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     names = {
         pattern.name
         for module in (
-            *(activity, alerts, checks, comparisons, environments),
+            *(activity, alerts, approvals, checks, comparisons, environments),
             *(errors, maps, overview, queues, runs),
         )
         for pattern in module.urlpatterns
