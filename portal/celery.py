@@ -33,6 +33,8 @@ app.autodiscover_tasks(
         "portal.errors",
         "portal.comparisons",
         "portal.conflicts",
+        "portal.synchronous",
+        "portal.units",
     ]
 )
 

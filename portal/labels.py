@@ -178,7 +178,21 @@ CHECK = {
     "unknown": Label("Not checked", "help", "off", "It has not been checked yet."),
 }
 
+GATE = {
+    "off": Label("Off", "stop_circle", "off", "Commits return at once."),
+    "arming": Label(
+        "Arming", "sync", "busy", "Commits wait as soon as changes get through."
+    ),
+    "on": Label(
+        "On", "check_circle", "good", "Commits return when they are on the other side."
+    ),
+    "fallen_back": Label(
+        "Fallen back", "warning", "bad", "Commits return at once, against your wish."
+    ),
+}
+
 KINDS = {
+    "gate": GATE,
     "map": MAP,
     "stream": STREAM,
     "run": RUN,

@@ -69,6 +69,10 @@ def _database() -> dict[str, object]:
         raise ImproperlyConfigured("DATABASE_URL names no database.")
     given = found.get("OPTIONS")
     options: dict[str, object] = dict(given) if isinstance(given, dict) else {}
+    # Our own commits never wait for a standby: users' commits may wait for us.
+    chosen = str(options.get("options", ""))
+    if "synchronous_commit" not in chosen:
+        options["options"] = f"{chosen} -c synchronous_commit=local".strip()
     options["application_name"] = f"dualwrite {_PROCESS or 'portal'}"
     if _PROCESS == "web":
         options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10}
@@ -111,6 +115,8 @@ INSTALLED_APPS = [
     "portal.comparisons",
     "portal.approvals",
     "portal.sync",
+    "portal.synchronous",
+    "portal.units",
     "portal.overview",
 ]
 
@@ -259,6 +265,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "portal.sync.tasks.ensure_streams",
         "schedule": 2.0,
         "options": {"expires": 4.0},
+    },
+    "resolve-units": {
+        "task": "portal.units.tasks.resolve_units",
+        "schedule": 10.0,
+        "options": {"expires": 20.0},
     },
     "advance-runs": {
         "task": "portal.runs.tasks.advance_runs",

@@ -16,6 +16,7 @@ urlpatterns = [
     path("accounts/login/", SignInView.as_view(), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("", include("portal.environments.urls")),
+    path("", include("portal.synchronous.urls")),
     path("", include("portal.checks.urls")),
     path("", include("portal.sync.urls")),
     path("", include("portal.maps.urls")),

@@ -24,6 +24,7 @@ SETTINGS: Mapping[str, str] = {
     "max_replication_slots": "40",
     "max_connections": "200",
     "max_worker_processes": "16",
+    "max_prepared_transactions": "50",
     "track_commit_timestamp": "on",
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",

@@ -160,7 +160,7 @@ class ConnectionSetAdmin(ReadOnlyAdmin):
     )
     list_select_related = ("finops", "dataverse")
     inlines = (LegalEntityInline, StreamInline)
-    actions_detail = ("show_companies", "show_check", "unlink")
+    actions_detail = ("show_companies", "show_check", "synchronous", "unlink")
 
     @action(description="Companies", url_path="companies")
     def show_companies(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -176,6 +176,11 @@ class ConnectionSetAdmin(ReadOnlyAdmin):
     def show_check(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Lead to the page that checks both sides, the maps and the streams."""
         return redirect("connection_set_check", pk=object_id)
+
+    @action(description="Synchronous mode", url_path="synchronous")
+    def synchronous(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lead to the page that shows and switches it."""
+        return redirect("connection_set_synchronous", pk=object_id)
 
     @action(
         description="Unlink",

@@ -35,6 +35,7 @@ def connection_settings(environment: Environment) -> ConnectionSettings:
         dsn=environment.dsn,
         schema=environment.schema,
         company=company_rule(environment),
+        local_commits=environment.local_commits,
     )
 
 

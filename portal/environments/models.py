@@ -54,6 +54,12 @@ class Environment(models.Model):
     fingerprint = models.CharField(max_length=200, blank=True, editable=False)
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    local_commits = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Our own commits there wait for no other system (synchronous mode).",
+    )
 
     class Meta:
         ordering = ["name"]

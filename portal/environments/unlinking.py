@@ -288,6 +288,9 @@ def _delete(
         },
     )
     ConnectionSet.objects.filter(pk=connection_set.pk).delete()
+    Environment.objects.filter(
+        pk__in=[connection_set.finops_id, connection_set.dataverse_id]
+    ).update(local_commits=False)
     return result
 
 

@@ -122,6 +122,8 @@ def _lag(stream: dict[str, Any]) -> str:
         text += f", {stream['canary_seconds'] * 1000:.0f} ms end to end"
     if stream["stalled"]:
         text += ", stalled: nothing comes through"
+    if stream["synchronous"] != "off":
+        text += f", synchronous mode {stream['synchronous'].replace('_', ' ')}"
     if stream["message"]:
         text += f" ({stream['message']})"
     return text

@@ -134,12 +134,20 @@ def set_state(maps: Sequence[TableMap], streams: Sequence[StreamState]) -> str:
     return StreamState.RUNNING.value
 
 
+def _synchronous(stream: Stream) -> str:
+    """Whether commits on the stream's source wait until they are through."""
+    mode = getattr(stream, "synchronous", None)
+    return "off" if mode is None else str(mode.state)
+
+
 def status(now: datetime | None = None) -> dict[str, Any]:
     """The document of `dw status --json`."""
     now = now or timezone.now()
     errors, queues = open_errors(), queue_sizes()
     aside = counts_by_map(SetAsideChange.objects.all())
-    sets = ConnectionSet.objects.prefetch_related("streams", "maps__version")
+    sets = ConnectionSet.objects.prefetch_related(
+        "streams__synchronous", "maps__version"
+    )
     document = []
     for connection_set in sets:
         maps, streams = connection_set.maps.all(), connection_set.streams.all()
@@ -157,6 +165,7 @@ def status(now: datetime | None = None) -> dict[str, Any]:
                         "lag_bytes": stream.lag_bytes,
                         "retained_bytes": stream.retained_bytes,
                         "message": stream.message,
+                        "synchronous": _synchronous(stream),
                         "stalled": is_stalled(stream, now),
                         "canary_at": stream.canary_at.isoformat()
                         if stream.canary_at

@@ -97,7 +97,9 @@ def _streams() -> dict[int, dict[str, StreamStatus]]:
     )
     now = timezone.now()
     found: dict[int, dict[str, StreamStatus]] = defaultdict(dict)
-    for stream in Stream.objects.order_by("connection_set_id", "-source"):
+    for stream in Stream.objects.select_related("synchronous").order_by(
+        "connection_set_id", "-source"
+    ):
         found[stream.connection_set_id][stream.source] = _stream_status(
             stream,
             should_work=stream.connection_set_id in working_since,
@@ -112,6 +114,7 @@ def _stream_status(
 ) -> StreamStatus:
     """Never green while silent: what counts is when it was last heard of."""
     state, lag = stream.state, stream.lag_seconds
+    mode = getattr(stream, "synchronous", None)
     heard = [moment for moment in (stream.heartbeat_at, since) if moment is not None]
     silence = now - max(heard) if heard else timedelta(0)
     if should_work and silence > STALE_AFTER and state != "down":
@@ -135,6 +138,8 @@ def _stream_status(
         canary_at=stream.canary_at,
         canary_seconds=stream.canary_seconds,
         canary_problem=stream.canary_problem,
+        synchronous=mode.state if mode is not None else "off",
+        synchronous_reason=mode.reason if mode is not None else "",
     )
 
 

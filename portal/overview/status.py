@@ -33,6 +33,8 @@ class StreamStatus:
     canary_at: datetime | None = None
     canary_seconds: float | None = None
     canary_problem: str = ""
+    synchronous: str = "off"
+    synchronous_reason: str = ""
 
     @property
     def needs_you(self) -> bool:

@@ -15,8 +15,9 @@ from portal.maps.models import Leg
 from portal.sync.control import PortalControl
 from portal.sync.journal import PortalJournal
 from portal.sync.leases import held_streams, lease
+from portal.synchronous import services as synchronous
 from syncengine.errors import EngineError
-from syncengine.live import LiveStream
+from syncengine.live import LiveSettings, LiveStream
 from syncengine.mapping.model import Side
 from syncengine.ports import LegMode
 
@@ -69,21 +70,35 @@ def run_stream(stream_id: int, stopping: Callable[[], bool]) -> bool:
         )
         log.info("stream.start", stream=stream_id, source=source.value)
         watch = SettingsWatch(connection_set)
+        prompt = connection_set.environment(source).local_commits
+        synchronous.stream_works(stream, synchronous=prompt)
         live = LiveStream(
             connection_set.link_id,
             connector_for(connection_set.environment(source)),
             connector_for(connection_set.environment(source.other)),
             journal,
             PortalControl(connection_set, stream),
+            LiveSettings(synchronous=prompt),
         )
+
+        ending = synchronous.Ending(stream) if prompt else None
+
+        def ends() -> bool:
+            if stopping() or watch.changed():
+                if ending is not None:
+                    ending.hand_over()
+                return True
+            return not held.alive()
+
         try:
-            live.run(lambda: stopping() or not held.alive() or watch.changed())
+            live.run(ends)
         except EngineError as error:
             log.warning("stream.given_up", stream=stream_id, reason=error.code)
         except ObjectDoesNotExist:
             # Its connection set or a map was deleted under it; the next tick decides.
             log.info("stream.deleted", stream=stream_id)
         finally:
+            synchronous.stream_works(stream, synchronous=False)
             Stream.objects.filter(pk=stream_id).update(
                 state=StreamState.STOPPED, message="", lag_seconds=None
             )

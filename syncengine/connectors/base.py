@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from syncengine.connectors.branch import TwoPhase
 from syncengine.connectors.gate import CommitGate
 from syncengine.mapping.compiled import CompiledLeg, Lookup, Row
 from syncengine.mapping.digests import RowDigest
@@ -491,6 +492,9 @@ class Connector(Protocol):
 
     def gate(self, link: str) -> CommitGate:
         """The gate of synchronous mode: commits here wait for the stream of `link`."""
+
+    def two_phase(self, link: str) -> TwoPhase:
+        """Atomic writes of `link` on this side."""
 
     def plan_install(self, link: str, tables: Sequence[str]) -> InstallPlan:
         """What capture of `tables` still needs here, with a finding for everything

@@ -66,13 +66,13 @@ class Routed:
 
 class Router:
     """Routes transactions to the legs of one stream. `ahead` gives those that were
-    received after the ones being routed."""
+    received after the ones being routed; without `errors` no record has one."""
 
     def __init__(
         self,
         reader: Reader,
         cache: LookupCache,
-        errors: OpenErrors,
+        errors: OpenErrors | None,
         ahead: Callable[[], Sequence[Transaction]] = list,
     ) -> None:
         self._reader = reader
@@ -161,7 +161,8 @@ class Router:
                             if row is not None:
                                 keys.add(self._source_key(leg, change, row))
         for leg, keys in wanted.values():
-            self._errors.look_up(leg, keys)
+            if self._errors is not None:
+                self._errors.look_up(leg, keys)
 
     def _route(self, transaction: Transaction, replay: LiveLeg | None) -> Routed:
         routed = Routed(transaction.position, transaction)

@@ -30,8 +30,13 @@ def make_pair(portal: Portal) -> Iterator[Callable[..., Pair]]:
     """Makes pairs of linked databases that are gone after the test."""
     made: list[Pair] = []
 
-    def make(*, sample: bool = False, apply: bool = True) -> Pair:
-        pair = Pair(portal, sample=sample)
+    def make(
+        *,
+        sample: bool = False,
+        apply: bool = True,
+        server: PostgresServer | None = None,
+    ) -> Pair:
+        pair = Pair(portal, sample=sample, server=server)
         made.append(pair)
         if apply:
             pair.apply()

@@ -14,7 +14,7 @@ from portal.sample.seed import seed_crm, seed_erp
 from tests.engine.link import CRM, ERP
 from tests.jobs.documents import BLOCKING, COUNTING, SMALL, named
 from tests.jobs.portal import ROOT, Portal
-from tests.servers import database_name
+from tests.servers import PostgresServer, database_name
 from tests.waiting import wait_until
 
 SECONDS = 60.0
@@ -34,9 +34,15 @@ class Pair:
 
     templates: dict[str, str] = {}
 
-    def __init__(self, portal: Portal, *, sample: bool = False) -> None:
+    def __init__(
+        self,
+        portal: Portal,
+        *,
+        sample: bool = False,
+        server: PostgresServer | None = None,
+    ) -> None:
         self.portal = portal
-        self.server = portal.server
+        self.server = server or portal.server
         self.name = f"set{next(_numbers)}"
         self.role = f"product_{database_name(portal.dsn)[-6:]}_{self.name}"
         self.admin = psycopg.connect(self.server.dsn(), autocommit=True)

@@ -19,6 +19,7 @@ from syncengine.connectors.base import (
     Reader,
     Writer,
 )
+from syncengine.connectors.branch import TwoPhase
 from syncengine.connectors.gate import CommitGate
 from syncengine.connectors.postgres.catalog import read_schema
 from syncengine.connectors.postgres.check import before_install, check
@@ -148,6 +149,12 @@ class PostgresConnector:
         from syncengine.connectors.postgres.gate import PostgresGate
 
         return PostgresGate(self.settings, link)
+
+    def two_phase(self, link: str) -> TwoPhase:
+        """Atomic writes of `link` here."""
+        from syncengine.connectors.postgres.branch import PostgresTwoPhase
+
+        return PostgresTwoPhase(self.settings, link)
 
     def plan_install(self, link: str, tables: Sequence[str]) -> InstallPlan:
         """What capture of `tables` still needs here."""

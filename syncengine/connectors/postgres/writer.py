@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TypeAlias
 
 import psycopg
 from psycopg import pq
@@ -27,7 +28,7 @@ from syncengine.connectors.postgres.connection import (
     connect,
     translate_error,
 )
-from syncengine.connectors.postgres.errors import SESSION_LOST
+from syncengine.connectors.postgres.errors import SESSION_LOST, translated
 from syncengine.connectors.postgres.held import PostgresHeldRecord, lock_record
 from syncengine.connectors.postgres.names import MARK_PREFIX, OWN_SEPARATOR, row_name
 from syncengine.connectors.postgres.ordering import group_operations
@@ -63,6 +64,12 @@ _REMEMBER = (
 )
 _POSITION = "SELECT position FROM dualwrite.position WHERE link = %s"
 
+
+BranchParts: TypeAlias = tuple[
+    PostgresConnection,
+    Callable[[Sequence[Operation]], list[Group]],
+    Callable[[Group], list[Outcome]],
+]
 
 _STALE = (
     psycopg.errors.FeatureNotSupported,
@@ -368,6 +375,29 @@ class PostgresWriter:
             raise meaning from error
         finally:
             self._abandon()
+
+    @property
+    def connection(self) -> PostgresConnection:
+        """The open connection, in autocommit."""
+        return self._open()
+
+    @contextmanager
+    def branch(self, seconds: float) -> Iterator[BranchParts]:
+        """A transaction under our mark that the block may prepare, and what writes
+        mapped records in it; undone otherwise."""
+        with translated(self._settings.name):
+            try:
+                connection = self._open()
+                connection.execute("BEGIN")
+                connection.execute(
+                    "SELECT set_config('lock_timeout', %s, true), "
+                    "set_config('statement_timeout', %s, true)",
+                    [HOLD_LOCK_TIMEOUT, f"{round(seconds * 1000)}ms"],
+                )
+                connection.execute(_MARK, [MARK_PREFIX, self._link])
+                yield connection, self._loosely, self._apply_group
+            finally:
+                self._abandon()
 
     def load(
         self,
