@@ -7,6 +7,15 @@ from django.db import models
 from portal.environments.models import ConnectionSet
 from portal.maps.models import TableMap
 
+SUBJECT = models.Func(
+    models.F("kind"),
+    models.Value("."),
+    models.Value(1),
+    function="split_part",
+    output_field=models.TextField(),
+)
+"""What the event is about: the kind up to its first dot."""
+
 
 class ActivityEvent(models.Model):
     """One line of the log; never changed. `user` is empty for the system itself."""
@@ -46,6 +55,7 @@ class ActivityEvent(models.Model):
             models.Index(fields=["table_map", "-id"], name="activity_of_map"),
             models.Index(fields=["connection_set", "-id"], name="activity_of_set"),
             models.Index(fields=["correlation_id"], name="activity_of_action"),
+            models.Index(SUBJECT, models.F("id").desc(), name="activity_of_subject"),
         ]
 
     def __str__(self) -> str:

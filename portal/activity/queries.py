@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.http import urlencode
 
-from portal.activity.models import ActivityEvent
+from portal.activity.models import SUBJECT, ActivityEvent
 from portal.environments.models import ConnectionSet
 from portal.maps.models import TableMap
 
@@ -79,7 +79,7 @@ def activity_list(filters: ActivityFilter) -> QuerySet[ActivityEvent]:
     if filters.connection_set is not None:
         rows = rows.filter(connection_set=filters.connection_set)
     if filters.subject:
-        rows = rows.filter(kind__startswith=f"{filters.subject}.")
+        rows = rows.alias(subject=SUBJECT).filter(subject=filters.subject)
     if filters.correlation:
         rows = rows.filter(correlation_id=filters.correlation)
     return rows

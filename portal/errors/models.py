@@ -135,6 +135,9 @@ class SyncError(models.Model):
                 name="error_open_of_map",
             ),
             models.Index(fields=["state", "-id"], name="error_list_of_state"),
+            models.Index(
+                fields=["table_map", "-last_seen"], name="error_of_map_lately"
+            ),
             models.Index(fields=["cause", "-id"], name="error_list_of_cause"),
             models.Index(
                 fields=["table_map", "direction", "awaits"],

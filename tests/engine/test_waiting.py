@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from syncengine.mapping.model import OnError
+from syncengine.mapping.model import Direction, OnError
 from syncengine.ports import LegMode
 from tests.engine.link import CUSTOMERS, GROUPS, Link
 from tests.waiting import wait_until
+
+TO_DATAVERSE = Direction.FINOPS_TO_DATAVERSE
 
 
 @pytest.fixture
@@ -213,3 +215,40 @@ def test_many_records_are_retried_together_past_those_that_stay_bad(
     link.state.retry_all()
     wait_until(lambda: len(link.accounts()) == 1197, 30)
     wait_codes(link, {f"P{part}-7": "check_violated" for part in range(3)})
+
+
+def test_a_queue_is_replayed_past_a_refused_record_whose_changes_stay_in_order(
+    link: Link,
+) -> None:
+    link.crm.execute("ALTER TABLE accounts ADD CONSTRAINT low CHECK (credit < 1000)")
+    link.start()
+    link.set_mode(2, LegMode.QUEUE)
+    change = "UPDATE customers SET credit = %s, memo = %s WHERE account = %s"
+    for account in ("BAD", "HEALED", "GOOD"):
+        link.erp.execute(
+            "INSERT INTO customers (dataareaid, account, name, credit) "
+            "VALUES ('usmf', %s, 'a', 1)",
+            [account],
+        )
+    link.erp.execute(change, [5000, "first", "BAD"])
+    link.erp.execute(change, [5000, "first", "HEALED"])
+    link.erp.execute(change, [6000, "second", "BAD"])
+    link.erp.execute(change, [7, "second", "HEALED"])
+    link.erp.execute(change, [8, "second", "GOOD"])
+    wait_until(lambda: len(link.state.queue[2, TO_DATAVERSE]) == 8)
+    link.set_mode(2, LegMode.DRAIN)
+    wait_until(lambda: not link.state.queue[2, TO_DATAVERSE])
+    wait_codes(link, {"BAD": "check_violated"})
+    wait_until(lambda: "usmf/GOOD" in link.accounts())
+    (error,) = link.state.errors.values()
+    assert (error.failure.phase, error.count) == ("queue", 2)
+    assert error.failure.source_row["memo"] == "second"
+    found = link.accounts()
+    assert found["usmf/HEALED"][4] == found["usmf/GOOD"][4] == "second"
+    # What was queued before it failed has arrived; nothing after it overtook it.
+    assert found["usmf/BAD"][4] is None
+    link.crm.execute("ALTER TABLE accounts DROP CONSTRAINT low")
+    link.state.retry_all()
+    link.equal()
+    wait_codes(link, {})
+    assert not link.state.conflicts
