@@ -39,8 +39,8 @@ HELD = "transaction_held"
 REFERENCE_MISSING = "reference_missing"
 
 _PERSON, _WAITING, _PASSING = Recovery.PERSON, Recovery.WAITING, Recovery.PASSING
-_ON_ARRIVAL = "none: it is tried again when that record arrives"
-_BY_ITSELF = "none: it is tried again by itself"
+_ON_ARRIVAL = "nothing: it is tried again when that record arrives"
+_BY_ITSELF = "nothing: it is tried again by itself"
 
 CODES: dict[str, Code] = {
     "value_not_in_map": Code(
@@ -124,7 +124,7 @@ CODES: dict[str, Code] = {
     HELD: Code(
         _WAITING,
         "another record of the same source transaction was refused",
-        "none: it is tried again when that record is mended or dismissed",
+        "nothing: it is tried again when that record is mended or dismissed",
         "Waits because another record, changed in the same transaction, was refused.",
         polled=False,
     ),
