@@ -323,6 +323,13 @@ class Journal(Protocol):
         """Write to the conflict log. An undecided one is told to both streams by a
         new revision."""
 
+    def keep_doubts(self, records: Sequence[tuple[int, Row]]) -> None:
+        """Keep the records (map and key) this stream has found to differ and still
+        has to look at, instead of those kept before."""
+
+    def doubts(self) -> Sequence[tuple[int, Row]]:
+        """What `keep_doubts` kept."""
+
     def undecided(self, map_id: int) -> Sequence[Undecided]:
         """The conflicts of a map that wait for a person."""
 

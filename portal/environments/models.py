@@ -281,6 +281,11 @@ class Stream(models.Model):
     canary_problem = models.TextField(
         blank=True, default="", db_default="", help_text="Why none can be sent."
     )
+    doubtful = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Records that differed when they were last looked at, as map and key.",
+    )
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     acknowledged_revision = models.BigIntegerField(default=0)
     acknowledged_position = models.CharField(max_length=64, blank=True)

@@ -135,6 +135,19 @@ class PortalJournal:
         """Write to the conflict log."""
         keeping.record(self._set, conflicts)
 
+    def keep_doubts(self, records: Sequence[tuple[int, Row]]) -> None:
+        """Keep what is still to be looked at, in the stream's row."""
+        if self._stream is not None:
+            kept = [[map_id, list(key)] for map_id, key in records]
+            Stream.objects.filter(pk=self._stream.pk).update(doubtful=kept)
+
+    def doubts(self) -> Sequence[tuple[int, Row]]:
+        """What is still to be looked at."""
+        if self._stream is None:
+            return []
+        kept = Stream.objects.values_list("doubtful", flat=True).get(pk=self._stream.pk)
+        return [(map_id, tuple(key)) for map_id, key in kept or ()]
+
     def undecided(self, map_id: int) -> Sequence[Undecided]:
         """The conflicts of a map that wait for a person."""
         return keeping.undecided(map_id)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import islice
 
 from syncengine.agreement import differing, source_request
 from syncengine.conflicts import Settler
@@ -31,6 +32,9 @@ from syncengine.ports import Journal
 
 REMEMBERED = 100_000
 """Records kept in mind, of each kind; twice as many at most."""
+
+KEPT = 5_000
+"""Records in doubt that outlive the worker."""
 
 LOOK_EVERY = 0.3
 AT_ONCE = 500
@@ -72,7 +76,8 @@ class _Doubt:
 class Agreement:
     """Keeps in mind what this stream wrote and what came back, and mends what crossed.
 
-    `memory` outlives outages: hand the same one to the next session.
+    `memory` outlives outages: hand the same one to the next session. Records that were
+    found to differ are in the journal, for the next worker.
     """
 
     def __init__(
@@ -100,6 +105,8 @@ class Agreement:
         self.on = source.settings.side is Side.FINOPS
         if self.on and not memory.since:
             memory.since = self._target_reader().position()
+            memory.doubtful.update(dict.fromkeys(journal.doubts()))
+            memory.kept = frozenset(memory.doubtful)
 
     def _target_reader(self) -> Reader:
         if self._other is None:
@@ -197,6 +204,20 @@ class Agreement:
             by_map.setdefault(map_id, []).append(key)
         for map_id, keys in by_map.items():
             self._look_at(configuration, map_id, keys, ripe)
+        unread = [record for record in memory.kept if record in memory.doubtful]
+        self._keep([*memory.doubts, *unread])
+
+    def stop(self) -> None:
+        """The stream ends in order: another worker goes on with what is in doubt."""
+        memory = self._memory
+        if self.on:
+            self._keep([*memory.doubts, *memory.doubtful])
+
+    def _keep(self, records: Iterable[Record]) -> None:
+        wanted = frozenset(islice(records, KEPT))
+        if wanted != self._memory.kept:
+            self._journal.keep_doubts(sorted(wanted, key=str))
+            self._memory.kept = wanted
 
     def _ripe(self, configuration: Configuration, seen: str) -> set[Record]:
         """Doubts that everything committed before has been carried over for."""
@@ -315,6 +336,7 @@ class Memory:
         self.echoed = Recent()
         self.doubtful: dict[Record, None] = {}
         self.doubts: dict[Record, _Doubt] = {}
+        self.kept: frozenset[Record] = frozenset()
 
 
 def _their_key(leg: CompiledLeg, key: Row) -> Row:

@@ -307,6 +307,7 @@ class _Session:
             self._confirm()
             self._between()
             self._report()
+        self._agreement.stop()
         self._confirm(at_once=True)
         self._report(always=True)
 

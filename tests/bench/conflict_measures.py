@@ -32,7 +32,6 @@ DATAVERSE = "UPDATE accounts SET {column} = %s WHERE accountnumber = %s"
 COLUMNS = (
     ("organizationname", "name"),
     ("salesmemo", "description"),
-    ("partycountry", "country"),
 )
 
 

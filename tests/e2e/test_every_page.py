@@ -63,6 +63,23 @@ FROM generate_series(1, %(many)s) n
 """
 
 
+MAKE_CONFLICTS = """
+INSERT INTO errors_conflict (table_map_id, direction, key_text, "column", policy,
+    winner, base, source_value, target_value, created_at, state, subject, finops_key,
+    dataverse_key, finops_columns, dataverse_columns, finops_row, dataverse_row, reason)
+SELECT %(map)s, 'finops_to_dataverse', 'usmf / MANY-' || n, 'description',
+    'last_writer_wins', CASE n %% 2 WHEN 0 THEN 'finops' ELSE 'undecided' END,
+    'before', %(message)s, 'theirs', now() - n * interval '1 second',
+    CASE n %% 2 WHEN 0 THEN 'settled' ELSE 'undecided' END, n::text,
+    jsonb_build_array('usmf', 'MANY-' || n), jsonb_build_array('USMF', 'MANY-' || n),
+    '["salesmemo"]', '["description"]',
+    jsonb_build_object('customeraccount', 'MANY-' || n, 'salesmemo', %(message)s::text),
+    jsonb_build_object('accountnumber', 'MANY-' || n, 'description', %(message)s::text),
+    'Its row was written last.'
+FROM generate_series(1, %(many)s) n
+"""
+
+
 class Watch:
     """What a browser complains about, and what the server refused."""
 
@@ -102,12 +119,14 @@ def many(portal: RunningPortal) -> Iterator[int]:
         session.execute(MAKE_CAUSES, values)
         session.execute(MAKE_ERRORS, values)
         session.execute(MAKE_QUEUE, values)
+        session.execute(MAKE_CONFLICTS, values)
         session.execute("ANALYZE errors_syncerror, sync_queuedchange")
         yield chosen
     finally:
         session.execute("DELETE FROM errors_syncerror WHERE key_text ~ 'MANY'")
         session.execute("DELETE FROM errors_errorgroup WHERE signature ~ 'MANY'")
         session.execute("DELETE FROM sync_queuedchange WHERE key_text ~ 'MANY'")
+        session.execute("DELETE FROM errors_conflict WHERE key_text ~ 'MANY'")
         portal.dw("resume", ACCOUNTS)
 
 
@@ -115,6 +134,7 @@ def addresses(portal: RunningPortal, chosen: int) -> list[str]:
     """Every page of the portal."""
     error = portal.value("", "SELECT max(id) FROM errors_syncerror")
     cause = portal.value("", "SELECT max(id) FROM errors_errorgroup")
+    conflict = portal.value("", "SELECT max(id) FROM errors_conflict")
     environment = portal.value("", "SELECT max(id) FROM environments_environment")
     link = portal.value("", "SELECT max(id) FROM environments_connectionset")
     tabs = (
@@ -139,6 +159,9 @@ def addresses(portal: RunningPortal, chosen: int) -> list[str]:
         "/errors/",
         "/errors/?state=resolved&key=nothing",
         f"/errors/{error}/",
+        "/conflicts/",
+        "/conflicts/?state=closed&key=nothing",
+        f"/conflicts/{conflict}/",
         "/errors/causes/",
         "/errors/causes/?code=nothing",
         f"/errors/causes/{cause}/",
@@ -231,6 +254,7 @@ def test_very_long_lists_are_paged_and_quick(
     page = signed_in
     for address, row, total in (
         ("/errors/", "error-row", "10,000 errors"),
+        ("/conflicts/", "conflict-row", "10,000 conflicts"),
         (f"/maps/{many}/errors/", "error-row", "10,000 errors"),
         (f"/maps/{many}/queued/", "queued-row", "10,000 changes"),
     ):

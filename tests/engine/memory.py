@@ -62,6 +62,7 @@ class MemoryState:
         self.closed: list[tuple[RecordFailure, str]] = []
         self.conflicts: list[ConflictRecord] = []
         self.loops: list[LoopFound] = []
+        self.doubts: dict[Side, list[tuple[int, Row]]] = {}
         self.undecided: dict[tuple[int, Row, tuple[str, ...]], ConflictRecord] = {}
         self.events: list[tuple[str, str]] = []
         self.aside: dict[LegKey, list[QueuedEntry]] = defaultdict(list)
@@ -279,6 +280,12 @@ class MemoryStream:
                     self.state.conflicts.append(one)
                     self.state.revision += 1
                 self.state.undecided[key] = one
+
+    def keep_doubts(self, records: Sequence[tuple[int, Row]]) -> None:
+        self.state.doubts[self.source] = list(records)
+
+    def doubts(self) -> Sequence[tuple[int, Row]]:
+        return self.state.doubts.get(self.source, [])
 
     def undecided(self, map_id: int) -> Sequence[Undecided]:
         with self.state.lock:
