@@ -284,7 +284,7 @@ class Stream(models.Model):
     doubtful = models.JSONField(
         null=True,
         blank=True,
-        help_text="Records that differed when they were last looked at, as map and key.",
+        help_text="Records that differed when last looked at, as map and key.",
     )
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     acknowledged_revision = models.BigIntegerField(default=0)

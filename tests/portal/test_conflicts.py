@@ -178,3 +178,12 @@ def test_many_are_decided_by_a_worker_and_refusals_are_told(
     refused = Conflict.objects.order_by("pk")[0]
     assert "was changed since" in refused.refusal
     assert (refused.wanted_side, refused.side) == ("", "")
+
+
+def test_records_in_doubt_outlive_the_worker(link: ConnectionSet) -> None:
+    journal = PortalJournal(link, link.streams.get(source="finops"))
+    assert list(journal.doubts()) == []
+    journal.keep_doubts([(7, ("usmf", None))])
+    assert list(journal.doubts()) == [(7, ("usmf", None))]
+    journal.keep_doubts([])
+    assert list(journal.doubts()) == []
