@@ -204,6 +204,37 @@ def test_users_wait_for_the_other_side_and_are_never_locked_out(
     pair.equal(f"customers {pair.name}")
 
 
+def cross(pair: Pair) -> None:
+    """Two users change one record on both sides, and commit at one moment: each of
+    their rows is what the other's change waits for."""
+    add_customer(pair.erp, "X")
+    ended = []
+
+    def commit(session: psycopg.Connection[tuple[object, ...]]) -> None:
+        session.execute("COMMIT")
+        ended.append(time.monotonic())
+
+    begun = time.monotonic()
+    for session, change in (
+        (pair.erp, "UPDATE customers SET name = 'ERP' WHERE account = 'X'"),
+        (pair.crm, "UPDATE accounts SET name = 'CRM' WHERE accountnumber = 'X'"),
+    ):
+        session.execute("BEGIN")
+        session.execute(change)  # type: ignore[call-overload]
+    users = [
+        threading.Thread(target=commit, args=(session,), daemon=True)
+        for session in (pair.erp, pair.crm)
+    ]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join(30)
+    assert len(ended) == 2
+    assert max(ended) - begun < 30
+    pair.quiet()
+    pair.equal(f"customers {pair.name}")
+
+
 def test_a_target_out_of_reach_lets_users_go_and_unlinking_ends_the_waiting(
     make_pair: Callable[..., Pair], portal: Portal, server: PostgresServer
 ) -> None:
@@ -211,6 +242,12 @@ def test_a_target_out_of_reach_lets_users_go_and_unlinking_ends_the_waiting(
     server.execute(f'ALTER ROLE "{pair.role}" SUPERUSER')
     portal.must("run", f"customers {pair.name}", "--skip-initial-sync")
     pair.wait_for("running", f"customers {pair.name}")
+    portal.must("sync-mode", pair.name, "on", "--timeout", "60")
+    wait_for(pair, "on")
+    cross(pair)
+    assert set(modes(pair).values()) == {"on"}
+
+    portal.must("sync-mode", pair.name, "off", "--source", "dataverse")
     portal.must(
         *("sync-mode", pair.name, "on", "--source", "finops"),
         *("--timeout", str(TIMEOUT)),

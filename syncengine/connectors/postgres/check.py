@@ -153,6 +153,16 @@ def server_findings(
             "Let a database administrator run the script.",
             _lines([g for g in grants(connection, facts) if f" ON {referred} " in g]),
         )
+    if _setting(connection, "max_prepared_transactions") == 0:
+        add(
+            "PG_PREPARED_TRANSACTIONS",
+            Severity.INFO,
+            "The server keeps no prepared transactions (max_prepared_transactions is "
+            "0), which atomic writes need; nothing else does.",
+            "For atomic writes let a database administrator run the script and restart "
+            "the server.",
+            "ALTER SYSTEM SET max_prepared_transactions = 50;\n",
+        )
     if not server.commit_timestamps:
         add(
             "PG_COMMIT_TIMESTAMP",
