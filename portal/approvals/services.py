@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,8 +15,9 @@ from portal.approvals.models import Approval, ApprovalState, WaveKind
 from portal.environments.models import ConnectionSet
 from portal.maps import reconciling
 from portal.maps.models import Leg, MapState, TableMap
-from portal.refusals import NotFound, Refusal
-from portal.sync.models import QueuedChange, SavedQueue, SavedQueuePart
+from portal.refusals import ActionForbidden, NotFound, Refusal
+from portal.sync.models import QueuedChange, SavedQueue
+from portal.sync.saving import Saving
 from syncengine.mapping.model import Direction, OnFilterExit
 from syncengine.ports import LegConfiguration, LegMode, MassChange
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from portal.accounts.models import User
 
 ALERT = "approval-needed"
-LINES_A_PART = 5_000
 HOLDABLE = (LegMode.LIVE.value, LegMode.DRAIN.value)
 
 
@@ -127,6 +125,21 @@ def open_of(maps: Sequence[TableMap]) -> QuerySet[Approval]:
     return Approval.objects.filter(table_map__in=maps, state=ApprovalState.OPEN)
 
 
+def refuse_held(maps: Sequence[TableMap]) -> None:
+    """What is held must not slip through with the rest of a queue. Raises
+    ActionForbidden."""
+    held = [
+        f"{one.table_map.name}: {one}"
+        for one in open_of(maps).select_related("table_map")
+    ]
+    if held:
+        raise ActionForbidden(
+            "Changes wait for approval: approve or reject them first (page Approvals, "
+            "or dw approvals).",
+            reasons=held,
+        )
+
+
 def _open(approval_id: int) -> tuple[Approval, TableMap]:
     approval = Approval.objects.filter(pk=approval_id).first()
     if approval is None:
@@ -185,44 +198,10 @@ def _held_changes(approval: Approval) -> QuerySet[QueuedChange]:
 def _save(
     table_map: TableMap, rows: QuerySet[QueuedChange], user: User | None
 ) -> SavedQueue:
-    """The changes as lines of JSON, in their order."""
-    saved = SavedQueue.objects.create(table_map=table_map, created_by=user)
-    number = size = 0
-    lines: list[str] = []
-
-    def put() -> None:
-        nonlocal number, size, lines
-        if not lines:
-            return
-        content = gzip.compress("".join(lines).encode())
-        SavedQueuePart.objects.create(saved_queue=saved, number=number, content=content)
-        number, size, lines = number + 1, size + len(content), []
-
-    count = 0
-    ordered = rows.order_by("position", "ordinal")
-    for row in ordered.iterator(chunk_size=LINES_A_PART):
-        lines.append(_line(row))
-        count += 1
-        if len(lines) >= LINES_A_PART:
-            put()
-    put()
-    saved.changes, saved.bytes = count, size
-    saved.save(update_fields=["changes", "bytes"])
-    return saved
-
-
-def _line(row: QueuedChange) -> str:
-    document = {
-        "position": row.position,
-        "direction": row.direction,
-        "committed_at": row.committed_at.isoformat(),
-        "kind": row.kind,
-        "key": row.key,
-        "columns": row.columns,
-        "new": row.new,
-        "old": row.old,
-    }
-    return json.dumps(document, ensure_ascii=False) + "\n"
+    """The changes as a file, in their order."""
+    saving = Saving(table_map, user)
+    saving.add(rows.order_by("position", "ordinal").iterator(chunk_size=2_000))
+    return saving.saved
 
 
 def side_of(approval: Approval) -> str:

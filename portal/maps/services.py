@@ -211,7 +211,7 @@ def perform(
         locked = _lock([table_map.pk for table_map in chosen])
         _refuse_forbidden(action, locked)
         if action is Action.RESUME:
-            _refuse_held(locked)
+            approvals.refuse_held(locked)
         if action is Action.STOP:
             approvals.lapse(locked)
         for table_map in locked:
@@ -270,20 +270,6 @@ def _refuse_forbidden(action: Action, maps: Sequence[TableMap]) -> None:
         f"None of the {len(maps)} maps was changed, because of {len(reasons)}.",
         reasons=reasons,
     )
-
-
-def _refuse_held(maps: Sequence[TableMap]) -> None:
-    """What is held for approval must not slip through with the rest of a queue."""
-    held = [
-        f"{one.table_map.name}: {one}"
-        for one in approvals.open_of(maps).select_related("table_map")
-    ]
-    if held:
-        raise ActionForbidden(
-            "Changes wait for approval: approve or reject them first (page Approvals, "
-            "or dw approvals).",
-            reasons=held,
-        )
 
 
 def _prepare(chosen: list[TableMap], options: RunOptions) -> _Prepared:

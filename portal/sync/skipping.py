@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from portal.activity import services as activity
+from portal.approvals import services as approvals
 from portal.maps import reconciling
 from portal.maps import services as maps
 from portal.maps.models import Leg, MapState, TableMap
@@ -109,6 +110,7 @@ def _refuse(chosen: Sequence[TableMap]) -> None:
             reasons[0] if len(chosen) == 1 else "None of the maps was changed.",
             reasons=reasons if len(chosen) > 1 else (),
         )
+    approvals.refuse_held(chosen)
 
 
 def _save(saving: Saving | None, map_id: int, after: int) -> int:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -19,7 +16,9 @@ from portal.maps import services as maps
 from portal.maps.models import Leg, MapState, TableMap
 from portal.refusals import ActionForbidden, NotFound, Refusal
 from portal.sync.control import PortalControl
-from portal.sync.models import QueuedChange, SavedQueuePart
+from portal.sync.models import QueuedChange, SavedQueue
+from portal.sync.saving import saved_lines
+from portal.sync.skipping import resume as resume_skipping
 from syncengine.mapping.model import Direction
 from syncengine.ports import LegConfiguration, MassChange
 from tests.factories import make_map
@@ -128,14 +127,13 @@ def test_a_rejected_wave_is_kept_as_a_file_and_the_map_must_be_compared() -> Non
     table_map.refresh_from_db()
     assert table_map.reconcile_needed_at is not None
     assert "3 deletes were rejected" in table_map.reconcile_reason
-    part = SavedQueuePart.objects.get()
-    lines = gzip.decompress(bytes(part.content)).decode().splitlines()
-    assert [json.loads(line)["key"] for line in lines] == [
+    saved = SavedQueue.objects.get()
+    assert [line["key"] for line in saved_lines(saved)] == [
         ["usmf", "C1"],
         ["usmf", "C2"],
         ["usmf", "C3"],
     ]
-    assert part.saved_queue.changes == 3
+    assert saved.changes == 3
 
 
 def test_a_held_wave_does_not_slip_through_a_pause() -> None:
@@ -144,6 +142,8 @@ def test_a_held_wave_does_not_slip_through_a_pause() -> None:
     with pytest.raises(ActionForbidden) as refused:
         maps.resume([table_map])
     assert "approval" in refused.value.message
+    with pytest.raises(ActionForbidden):
+        resume_skipping([table_map], "preserve")
     services.approve(approval.pk)
     assert mode_of(table_map) == "queue"
     maps.resume([table_map])
