@@ -46,6 +46,8 @@ e2e: setup-test
 # Random faults under a random workload, then a verdict (docs/howto/chaos.md).
 chaos: setup-chaos
 	@$(PYTHON) -m tests.chaos $(ARGS)
+	@CONVERGENCE_EXAMPLES=$${CONVERGENCE_EXAMPLES:-100} $(PYTHON) -m pytest -q \
+		tests/engine/test_convergence.py
 
 bench: setup-test
 	@$(PYTHON) -m tests.bench $(ARGS)

@@ -202,8 +202,13 @@ class Agreement:
         by_map: dict[int, list[Row]] = {}
         for map_id, key in (*ripe, *fresh):
             by_map.setdefault(map_id, []).append(key)
-        for map_id, keys in by_map.items():
-            self._look_at(configuration, map_id, keys, ripe)
+        try:
+            for map_id, keys in by_map.items():
+                self._look_at(configuration, map_id, keys, ripe)
+        except EngineError:
+            # Interrupted: they are looked at again, and a settled one found equal.
+            memory.doubtful.update(dict.fromkeys([*ripe, *fresh]))
+            raise
         unread = [record for record in memory.kept if record in memory.doubtful]
         self._keep([*memory.doubts, *unread])
 
