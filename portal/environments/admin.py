@@ -160,7 +160,18 @@ class ConnectionSetAdmin(ReadOnlyAdmin):
     )
     list_select_related = ("finops", "dataverse")
     inlines = (LegalEntityInline, StreamInline)
-    actions_detail = ("show_companies", "show_check", "synchronous", "unlink")
+    actions_detail = (
+        "show_companies",
+        "show_limits",
+        "show_check",
+        "synchronous",
+        "unlink",
+    )
+
+    @action(description="Limits", url_path="limits")
+    def show_limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lead to the page of the limits of queues and logs."""
+        return redirect("connection_set_limits", pk=object_id)
 
     @action(description="Companies", url_path="companies")
     def show_companies(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from portal.environments import views
+from portal.environments import limit_views, views
 
 urlpatterns = [
     path(
@@ -22,5 +22,10 @@ urlpatterns = [
     ),
     path(
         "connection-sets/<int:pk>/unlink/", views.unlink, name="connection_set_unlink"
+    ),
+    path(
+        "connection-sets/<int:pk>/limits/",
+        limit_views.limits,
+        name="connection_set_limits",
     ),
 ]

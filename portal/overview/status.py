@@ -188,7 +188,7 @@ def judge(
     if one.state != "not_running" and one.state_reason:
         return "needs_you", one.state_reason
     if one.reconcile_needed_at is not None:
-        return "needs_you", f"must be compared: {one.reconcile_reason}"
+        return "needs_you", f"must be compared: {one.reconcile_reason.rstrip('.')}"
     if open_errors > retrying:
         return "needs_you", _many(open_errors, "open error", "open errors")
     if one.state == "not_running":

@@ -7,7 +7,7 @@ import time
 
 from syncengine.connectors.base import Connector
 from syncengine.errors import EngineError, OutageError
-from syncengine.ports import Control
+from syncengine.ports import Control, LegMode
 
 
 class TargetOutage(OutageError):
@@ -58,12 +58,18 @@ class Outage:
         """True when the outage has lasted, or the source's log has grown, enough."""
         if self._since is None:
             return False
-        if self._spooled:
+        if self._spooled or self._nothing_waits():
             return True
         budget = self._control.budget()
         if time.monotonic() - self._since >= budget.spool_after_seconds:
             return True
         return unconfirmed_bytes is not None and unconfirmed_bytes >= budget.spool_bytes
+
+    def _nothing_waits(self) -> bool:
+        """True when all changes are queued in any case, as while maps are paused."""
+        modes = {leg.mode for leg in self._control.configuration().legs}
+        modes.discard(LegMode.OFF)
+        return bool(modes) and LegMode.LIVE not in modes
 
 
 class Probe:

@@ -63,6 +63,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     from portal.sync import urls as queues
 
     with_ids = {
+        "connection_set_limits",
         "queue_export",
         "saved_queue",
         "set_action",

@@ -469,3 +469,25 @@ def test_status_shows_sizes_ages_and_what_must_be_compared(
     assert row["queued_seconds"] >= 120
     assert (row["set_aside"], row["reconcile_needed"]) == (0, "Why.")
     assert one["streams"][0]["retained_bytes"] is None
+
+
+def test_limits_are_changed_by_page_and_command(
+    admin_client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    links = make_connection_set(name="contoso")
+    call_command("dw", "limits", "contoso", "--queue-minutes", "60", "--json")
+    document = json.loads(capsys.readouterr().out)
+    assert document["limits"]["queue_warn_minutes"] == 60
+    assert document["limits"]["queue_policy"] == "warn"
+    path = reverse("connection_set_limits", args=[links.pk])
+    assert "spool" in admin_client.get(path).content.decode()
+    values = {**document["limits"], "log_limit_bytes": 1000}
+    response = admin_client.post(path, values)
+    assert response.status_code == 400
+    assert "before anything is spooled" in response.content.decode()
+    response = admin_client.post(path, {**values, "spool_bytes": 500})
+    assert response.status_code == 302
+    links.refresh_from_db()
+    assert (links.log_limit_bytes, links.spool_bytes) == (1000, 500)
+    assert PortalControl(links, Stream.objects.first()).budget().limit_bytes == 1000  # type: ignore[arg-type]
+    assert ActivityEvent.objects.filter(kind="connection_set.limits").count() == 2
