@@ -276,6 +276,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2.0,
         "options": {"expires": 4.0},
     },
+    "purge-runs": {
+        "task": "portal.runs.tasks.purge_runs",
+        "schedule": 3600.0,
+        "options": {"expires": 600.0},
+    },
     "advance-comparisons": {
         "task": "portal.comparisons.tasks.advance_comparisons",
         "schedule": 2.0,

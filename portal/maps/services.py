@@ -12,6 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from portal.activity import services as activity
+from portal.alerts.services import clear_alert
 from portal.approvals import services as approvals
 from portal.environments.models import ConnectionSet
 from portal.maps import health, preparation, removal
@@ -317,6 +318,7 @@ def _apply(
     old, new = table_map.state, NEXT[action]
     details: dict[str, object] = {}
     if action is Action.RUN:
+        clear_alert("initial_sync_failed", table_map=table_map)
         if options.copies(table_map.pk):
             _set_legs(table_map, LegMode.QUEUE)
             details["master"] = _create_run(table_map, options, result, user).master

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from portal.activity import services as activity
+from portal.alerts.services import clear_alert
 from portal.environments.models import ConnectionSet
 from portal.maps import services as maps
 from portal.maps.models import Leg, TableMap
@@ -18,6 +19,7 @@ from portal.refusals import ActionForbidden
 from portal.runs import scopes
 from portal.runs.joining import CompaniesChange
 from portal.runs.models import ACTIVE_RUN_STATES, InitialSyncRun
+from portal.runs.services import ALERT
 from syncengine.mapping.model import LegalEntityPair, Side
 from syncengine.ports import LegMode
 
@@ -78,6 +80,7 @@ def skip(run: InitialSyncRun, *, user: User | None = None) -> None:
     _refuse_unless_broken_off(run)
     scopes.take_away(run.table_map_id, run.pk)
     maps.bump_revision([run.table_map.connection_set_id])
+    clear_alert(ALERT, table_map=run.table_map, about=run.companies)
     activity.record(
         "run.skipped",
         f"{run.table_map.name}: changes of {run.companies} are carried over from now "

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Max, Sum
 from django.utils import timezone
 
 from portal.activity import services as activity
+from portal.alerts.services import clear_alert, raise_alert
 from portal.maps import services as maps
-from portal.maps.models import MapState, TableMap
+from portal.maps.models import Leg, MapState, TableMap
 from portal.refusals import ActionForbidden
 from portal.runs import scopes
 from portal.runs.models import (
@@ -29,6 +32,10 @@ from syncengine.ports import LegMode
 
 if TYPE_CHECKING:
     from portal.accounts.models import User
+
+ALERT = "initial_sync_failed"
+
+PURGED_AT_ONCE = 500
 
 COUNTS = ("exported", "inserted", "updated", "unchanged", "skipped", "failed")
 
@@ -57,6 +64,7 @@ def complete_run(run: InitialSyncRun) -> bool:
         correlation_id=run.correlation_id,
         details=dict(totals),
     )
+    clear_alert(ALERT, table_map=run.table_map, about=run.companies)
     return True
 
 
@@ -93,6 +101,12 @@ def fail_run(run: InitialSyncRun, code: str, message: str) -> bool:
         new_state=table_map.state if run.joins else MapState.NOT_RUNNING,
         correlation_id=run.correlation_id,
         details={"code": code, "message": message},
+    )
+    raise_alert(
+        ALERT,
+        f"{table_map.name}: {subject} failed. {message}",
+        table_map=table_map,
+        about=run.companies,
     )
     if table_map.state == MapState.INITIALIZING and not run.joins:
         table_map.legs.update(
@@ -167,6 +181,36 @@ def _cancel_joining(run: InitialSyncRun, user: User | None) -> None:
         table_map=run.table_map,
         correlation_id=run.correlation_id,
     )
+
+
+@transaction.atomic
+def purge(now: datetime) -> int:
+    """Forget runs that ended long ago, with their counts; gives their number. The last
+    run of each map stays, and so does what companies of a run still hang on."""
+    last = TableMap.objects.values(newest=Max("runs"))
+    kept = Leg.objects.filter(scope__gt=0).values("scope")
+    old = (
+        InitialSyncRun.objects.filter(
+            finished_at__lt=now - timedelta(days=settings.RUN_HISTORY_DAYS)
+        )
+        .exclude(state__in=ACTIVE_RUN_STATES)
+        .exclude(pk__in=kept)
+        .exclude(pk__in=last.exclude(newest=None))
+        .order_by("pk")
+        .values_list("pk", flat=True)[:PURGED_AT_ONCE]
+    )
+    ids = list(old)
+    if ids:
+        Chunk.objects.filter(leg_run__run__in=ids).delete()
+        LegRun.objects.filter(run__in=ids).delete()
+        InitialSyncRun.objects.filter(pk__in=ids).delete()
+        noun = "initial sync was" if len(ids) == 1 else "initial syncs were"
+        activity.record(
+            "run.purged",
+            f"{len(ids):,} {noun} forgotten: they ended more than "
+            f"{settings.RUN_HISTORY_DAYS} days ago (RUN_HISTORY_DAYS).",
+        )
+    return len(ids)
 
 
 def run_counts(run: InitialSyncRun) -> dict[str, int]:

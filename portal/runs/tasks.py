@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from celery import shared_task
+from django.utils import timezone
 
-from portal.runs import chunks, progress
+from portal.runs import chunks, progress, services
 
 EXPIRES_SECONDS = 10
 """A task no worker took by then is dropped: the next tick sends another."""
@@ -15,6 +16,13 @@ def advance_runs() -> None:
     """Move every active run on, and call as many workers as may copy at once."""
     for _ in range(sum(progress.advance_runs().values())):
         copy_chunks.apply_async(expires=EXPIRES_SECONDS)
+
+
+@shared_task(name="portal.runs.tasks.purge_runs")
+def purge_runs() -> None:
+    """Forget runs that ended long ago, a portion at a time."""
+    while services.purge(timezone.now()) == services.PURGED_AT_ONCE:
+        continue
 
 
 @shared_task(name="portal.runs.tasks.copy_chunks")

@@ -20,6 +20,8 @@ from tests.bench.live_measures import (
     latency_results,
     throughput_results,
 )
+from tests.bench.memory_measures import memory_results
+from tests.bench.outside import outside_results
 from tests.bench.portal_measures import (
     error_results,
     one_bad_results,
@@ -32,7 +34,7 @@ from tests.bench.scale_measures import scale_results
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 MEASURES = (
-    *("rows", "initial", "ready-made"),
+    *("rows", "initial", "memory", "outside", "ready-made"),
     *("latency", "throughput", "catch-up", "big-transaction", "scale", "compare"),
     "conflicts",
     *("errors", "one-bad", "pages"),
@@ -56,6 +58,10 @@ def main() -> int:
             "initial": lambda: initial_results(
                 on, options.rows, options.rounds, options.workers
             ),
+            "memory": lambda: memory_results(
+                on, tuple(options.memory_rows), options.workers
+            ),
+            "outside": lambda: outside_results(on, options.rows, options.workers, _say),
             "ready-made": lambda: ready_made_results(on, options.ready_made_rows),
             "latency": lambda: latency_results(engine, on, options.seconds),
             "throughput": lambda: throughput_results(engine, on, options.seconds),
@@ -92,6 +98,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=1_000_000, help="initial sync")
     parser.add_argument(
         "--ready-made-rows", type=int, default=100_000, help="of each ready-made map"
+    )
+    parser.add_argument(
+        "--memory-rows",
+        type=int,
+        nargs="+",
+        default=[10_000, 1_000_000, 10_000_000],
+        help="sizes that workers' memory is measured with",
     )
     parser.add_argument("--rounds", type=int, default=3, help="of the initial sync")
     parser.add_argument("--workers", type=int, default=2, help="copying processes")

@@ -7,7 +7,10 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
+from portal.activity.models import ActivityEvent
+from portal.alerts.models import Alert
 from portal.environments.models import ConnectionSet
 from portal.errors.models import SyncError
 from portal.maps import services as maps
@@ -17,7 +20,7 @@ from portal.refusals import ActionForbidden, Refusal
 from portal.runs import chunks, progress
 from portal.runs.figures import RunFigures, figures, runs_of
 from portal.runs.models import Chunk, InitialSyncRun, Outcome, RunState
-from portal.runs.services import cancel_runs
+from portal.runs.services import cancel_runs, purge
 from syncengine.initial import ChunkResult
 from syncengine.mapping.model import Side
 from tests.engine.pair import CUSTOMERS_MAP, GROUPS_MAP, Pair
@@ -213,13 +216,13 @@ def test_a_worker_goes_on_with_the_next_run_without_being_called_again(
 
 
 def test_no_more_workers_copy_than_are_allowed(
-    pair: Pair, link: ConnectionSet, settings: object
+    pair: Pair, link: ConnectionSet, settings: Settings
 ) -> None:
     for number in range(8):
         pair.add_customer(f"C{number}")
     run = start(link)
     acknowledge(link)
-    settings.COPY_WORKERS = 3  # type: ignore[attr-defined]
+    settings.COPY_WORKERS = 3
     assert progress.advance_runs(chunk_rows=2) == {run.pk: 3}
     taken = [chunks.claim(None) for _ in range(3)]
     assert all(taken)
@@ -229,6 +232,39 @@ def test_no_more_workers_copy_than_are_allowed(
     assert progress.advance_runs() == {}
     Chunk.objects.update(claimed_at=timezone.now() - timedelta(hours=1))
     assert progress.advance_runs() == {run.pk: 3}
+
+
+def test_runs_that_ended_long_ago_are_forgotten_but_the_last_of_each_map(
+    pair: Pair, link: ConnectionSet, settings: Settings
+) -> None:
+    settings.RUN_HISTORY_DAYS = 10
+    pair.add_customer("C1")
+    for _ in range(3):
+        run = start(link)
+        acknowledge(link)
+        copy(run)
+        drain(run)
+        maps.stop([run.table_map])
+    now = timezone.now()
+    assert purge(now) == 0
+    assert purge(now + timedelta(days=11)) == 2
+    assert InitialSyncRun.objects.get() == run
+    assert ActivityEvent.objects.get(kind="run.purged").message.startswith("2 initial")
+
+
+def test_a_run_that_failed_raises_an_alert_that_the_next_one_clears(
+    pair: Pair, link: ConnectionSet
+) -> None:
+    pair.add_customer("BAD", onholdstatus="Perhaps")
+    table_map = maps.create_map(link, CUSTOMERS_MAP)
+    run_with([table_map], master=Side.FINOPS, error_limit=0)
+    copy(table_map.runs.get())
+    assert Alert.objects.get(closed_at=None).kind == "initial_sync_failed"
+    run = start(link)
+    acknowledge(link)
+    copy(run)
+    drain(run)
+    assert not Alert.objects.filter(closed_at=None).exists()
 
 
 def test_counts_of_each_direction_and_company_add_up(
