@@ -117,7 +117,7 @@ def counts(portal: Portal, name: str) -> dict[Direction, ChunkResult]:
     """What the legs of the map's run counted, all companies together."""
     found = portal.rows(
         "SELECT l.direction, sum(l.exported), sum(l.inserted), sum(l.updated),"
-        " sum(l.unchanged), sum(l.failed) FROM runs_legrun l"
+        " sum(l.unchanged), sum(l.skipped), sum(l.failed) FROM runs_legrun l"
         " JOIN runs_initialsyncrun r ON r.id = l.run_id"
         " JOIN maps_tablemap m ON m.id = r.table_map_id"
         " JOIN environments_connectionset s ON s.id = m.connection_set_id"
