@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from portal.administration import ReadOnlyAdmin
-from portal.errors.models import Conflict, SyncError
+from portal.errors.models import Conflict, ErrorGroup, SyncError
 
 
 @admin.register(SyncError)
@@ -16,6 +16,16 @@ class SyncErrorAdmin(ReadOnlyAdmin):
     list_filter = ("state", "phase", "direction")
     list_select_related = ("table_map",)
     search_fields = ("key_text",)
+
+
+@admin.register(ErrorGroup)
+class ErrorGroupAdmin(ReadOnlyAdmin):
+    """Causes of errors."""
+
+    list_display = ("text", "table_map", "code", "column", "waiting_count", "last_seen")
+    list_filter = ("direction",)
+    list_select_related = ("table_map",)
+    search_fields = ("text", "code")
 
 
 @admin.register(Conflict)

@@ -295,6 +295,8 @@ def _pages(options: argparse.Namespace) -> dict[str, Any]:
         f"/activity/?map={chosen}",
         "/activity/?after=0",
         "/alerts/",
+        "/admin/errors/syncerror/",
+        "/admin/activity/activityevent/",
     ]
     found = {address: _asked(client, address) for address in addresses}
     return {"pages": found}
