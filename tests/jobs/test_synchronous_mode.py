@@ -173,10 +173,9 @@ def test_users_wait_for_the_other_side_and_are_never_locked_out(
     wait_for(pair, "fallen_back", "finops")
     assert "do not wait" in str(alerts(pair))
     portal.start()
-    wait_for(pair, "on", "finops")
+    wait_for(pair, "on")
     assert alerts(pair) == []
     user.stop()
-    wait_for(pair, "on")
     check_both_directions(pair, "2")
 
     # An orderly stop lets the users go without an alarm.
