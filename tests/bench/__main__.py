@@ -31,12 +31,13 @@ from tests.bench.ready_made_measures import ready_made_results
 from tests.bench.report import Report, Result, write_section
 from tests.bench.row_measures import row_results
 from tests.bench.scale_measures import scale_results
+from tests.bench.synchronous_measures import synchronous_results
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 MEASURES = (
     *("rows", "initial", "memory", "outside", "ready-made"),
     *("latency", "throughput", "catch-up", "big-transaction", "scale", "compare"),
-    "conflicts",
+    *("conflicts", "synchronous"),
     *("errors", "one-bad", "pages"),
     "bucardo",
 )
@@ -74,6 +75,7 @@ def main() -> int:
             ),
             "compare": lambda: compare_results(on, options.rows, options.rounds),
             "conflicts": lambda: conflict_results(on, options.storm),
+            "synchronous": lambda: synchronous_results(on, options.seconds / 2),
             "bucardo": lambda: bucardo_results(engine, options.seconds),
         }
         for name in options.only:

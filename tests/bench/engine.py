@@ -7,14 +7,15 @@ import resource
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
 from typing import Any, Protocol
 
 from syncengine.connectors.base import Connector
+from syncengine.connectors.registry import connector_for
 from syncengine.initial import copy_chunk, plan_leg
-from syncengine.live import LiveStream
+from syncengine.live import LiveSettings, LiveStream
 from syncengine.mapping.model import Direction, LegalEntityPair, Side, TableMap
 from syncengine.ports import LegMode
 from tests.bench.live_measures import Flow, Running, Ways, mapped_tables
@@ -43,8 +44,9 @@ class Linked(Protocol):
 class LiveProcess:
     """One live stream in a worker process: loaded first, then let go at once."""
 
-    def __init__(self, link: Linked, side: Side) -> None:
+    def __init__(self, link: Linked, side: Side, *, synchronous: bool = False) -> None:
         self._link, self._side = link, side
+        self._synchronous = synchronous
         self._spawn()
 
     @property
@@ -82,6 +84,7 @@ class LiveProcess:
             args=(
                 self._link,
                 self._side,
+                self._synchronous,
                 self._loaded,
                 self._go,
                 self._ready,
@@ -109,16 +112,25 @@ class _Stream(MemoryStream):
 
 
 def _stream(
-    link: Linked, side: Side, loaded: Event, go: Event, ready: Event, stop: Event
+    link: Linked,
+    side: Side,
+    synchronous: bool,
+    loaded: Event,
+    go: Event,
+    ready: Event,
+    stop: Event,
 ) -> None:
     state = MemoryState(link.maps, link.legal_entities)
     for number in range(1, len(link.maps) + 1):
         state.set_mode(number, LegMode.LIVE)
     stream = _Stream(state, side)
     stream.ready = ready
-    live = LiveStream(
-        LINK, link.connector(side), link.connector(side.other), stream, stream
+    source, target = (
+        connector_for(replace(link.connector(one).settings, local_commits=synchronous))
+        for one in (side, side.other)
     )
+    settings = LiveSettings(synchronous=synchronous)
+    live = LiveStream(LINK, source, target, stream, stream, settings)
     loaded.set()
     go.wait()
     live.run(stop.is_set)

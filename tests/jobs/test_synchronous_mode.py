@@ -14,7 +14,7 @@ from tests.jobs.portal import Portal
 from tests.servers import PostgresServer, database_name
 from tests.waiting import wait_until
 
-TIMEOUT = 2
+TIMEOUT = 4
 PATIENCE = TIMEOUT + 10
 """Generous where other tests take the processor; a user locked out waits for ever."""
 
