@@ -236,28 +236,25 @@ def test_a_thousand_records_are_the_most(units: Units) -> None:
     quiet(units)
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_process_killed_at_any_step_leaves_both_or_neither(
-    units: Units, step: str
-) -> None:
-    assert write_and_die(step, units.dsns, "dead", "K1") != 0
-    expected = "decided" in step or "committed" in step
-    if step in ("first prepared", "both prepared"):
-        assert units.pending()
-        # It may yet be decided: a young one is left alone.
-        assert units.resolve(3600).waiting == ("dead",)
-    resolved = units.resolve()
-    assert resolved.waiting == ()
-    assert units.pending() == []
-    assert ("usmf/K1" in units.link.customers()) is expected
-    assert ("usmf/K1" in units.link.accounts()) is expected
-    name = "By K1" if expected else "Old"
-    assert units.link.customers()["usmf/OLD"][0] == name
-    assert units.link.accounts()["usmf/OLD"][0] == name
-    state = UnitState.COMMITTED if expected else None
-    assert units.resolve() == Resolved((), (), (), 0.0, {})
-    if state is not None:
-        assert units.log.state("dead") is state
+def test_a_process_killed_at_any_step_leaves_both_or_neither(units: Units) -> None:
+    name = "Old"
+    for step in STEPS:
+        account = f"K{STEPS.index(step)}"
+        assert write_and_die(step, units.dsns, account, account) != 0, step
+        expected = "decided" in step or "committed" in step
+        if step in ("first prepared", "both prepared"):
+            # It may yet be decided: a young one is left alone.
+            assert units.resolve(3600).waiting == (account,), step
+        assert units.resolve().waiting == (), step
+        assert units.pending() == [], step
+        name = f"By {account}" if expected else name
+        customers, accounts = units.link.customers(), units.link.accounts()
+        assert (f"usmf/{account}" in customers) is expected, step
+        assert (f"usmf/{account}" in accounts) is expected, step
+        assert customers["usmf/OLD"][0] == accounts["usmf/OLD"][0] == name, step
+        assert units.resolve() == Resolved((), (), (), 0.0, {}), step
+        if expected:
+            assert units.log.state(account) is UnitState.COMMITTED, step
     quiet(units)
 
 
