@@ -272,10 +272,18 @@ class Journal(Protocol):
         """Make open errors that wait for one of these records due for a retry now."""
 
     def close_failures(
-        self, map_id: int, direction: Direction, keys: Sequence[Row], state: str
+        self,
+        map_id: int,
+        direction: Direction,
+        keys: Sequence[Row],
+        state: str,
+        *,
+        through: Sequence[str] = (),
     ) -> None:
         """Close open errors of these keys as `superseded` or `resolved`. Records that
-        were held back by the last one of their transaction become due for a retry."""
+        were held back by the last one of their transaction become due for a retry.
+        `through` has for each key the position of the change that was written (empty:
+        the present row): the error of a later change stays open."""
 
     def retries(self, limit: int) -> Sequence[RetryRequest]:
         """Errors of this stream whose retry is asked for or due, and that are still

@@ -86,9 +86,10 @@ _CLOSE = """
 WITH closed AS (
     UPDATE errors_syncerror e
     SET state = %(state)s, not_before = NULL, closed_at = %(now)s
-    FROM unnest(%(keys)s::text[]) k(key_text)
+    FROM unnest(%(keys)s::text[], %(through)s::text[]) k(key_text, through)
     WHERE e.table_map_id = %(map)s AND e.direction = %(direction)s
       AND e.key_text = k.key_text AND e.state IN ('open', 'retrying')
+      AND (k.through = '' OR e.position COLLATE "C" <= k.through)
     RETURNING e."group", e.code
 )
 SELECT DISTINCT "group" FROM closed WHERE "group" <> '' AND code <> %(held)s
@@ -161,13 +162,23 @@ class FailedRecords:
         ).exclude(awaits="").update(not_before=now)
 
     def close(
-        self, map_id: int, direction: Direction, keys: Sequence[Row], state: str
+        self,
+        map_id: int,
+        direction: Direction,
+        keys: Sequence[Row],
+        state: str,
+        through: Sequence[str] = (),
     ) -> None:
-        """Close open errors of these keys; records held back with them may go on."""
+        """Close open errors of these keys, unless they are about a change later than
+        `through`; records held back with them may go on."""
+        latest = dict(
+            zip(map(key_text, keys), through or [""] * len(keys), strict=True)
+        )
         values = {
             "state": ErrorState(state).value,
             "now": timezone.now(),
-            "keys": sorted({key_text(key) for key in keys}),
+            "keys": sorted(latest),
+            "through": [latest[key] for key in sorted(latest)],
             "map": map_id,
             "direction": direction.value,
             "held": HELD,

@@ -66,10 +66,16 @@ class PortalJournal:
         self._failed.wake(map_id, direction, awaited)
 
     def close_failures(
-        self, map_id: int, direction: Direction, keys: Sequence[Row], state: str
+        self,
+        map_id: int,
+        direction: Direction,
+        keys: Sequence[Row],
+        state: str,
+        *,
+        through: Sequence[str] = (),
     ) -> None:
-        """Close open errors of these keys."""
-        self._failed.close(map_id, direction, keys, state)
+        """Close open errors of these keys, up to the change that was written."""
+        self._failed.close(map_id, direction, keys, state, through)
 
     def retries(self, limit: int) -> Sequence[RetryRequest]:
         """Errors of this stream whose retry is asked for or due."""

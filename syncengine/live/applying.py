@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -42,6 +42,16 @@ TABLE_CODES = frozenset({"table_missing", "column_missing"})
 """Refusals that no record is to blame for: the leg no longer fits its table."""
 
 
+Place = tuple[str, int]
+"""Where in the source's log a change is: its transaction's position, its ordinal."""
+
+_FIRST: Place = ("", -1)
+
+
+def _place(item: Item) -> Place:
+    return item.position, item.ordinal
+
+
 @dataclass
 class Tally:
     """What was written since the last report, by map, and legs whose table is gone."""
@@ -61,11 +71,12 @@ class Done:
     close by leg, and tokens of records that others wait for."""
 
     arrivals: Arrivals
+    parked: Mapping[tuple[int, Row], Place] = field(default_factory=dict)
     written: dict[int, Counter[str]] = field(
         default_factory=lambda: defaultdict(Counter)
     )
     last_change: dict[int, datetime] = field(default_factory=dict)
-    closed: dict[int, tuple[LiveLeg, list[Row]]] = field(default_factory=dict)
+    closed: dict[int, tuple[LiveLeg, dict[Row, str]]] = field(default_factory=dict)
     awaited: dict[LegId, set[str]] = field(default_factory=dict)
 
     def note(
@@ -92,10 +103,15 @@ class Done:
         self.arrive(arrived)
 
     def close(self, found: Folded) -> None:
-        """The record of an operation is as it should be: so is its error."""
-        leg, key = found.items[0].leg, found.items[-1].source_key
-        if key in leg.open_keys:
-            self.closed.setdefault(id(leg), (leg, []))[1].append(key)
+        """The record of an operation is as it should be: so is its error, unless that
+        is about a later change of the record."""
+        last = found.items[-1]
+        leg, key = last.leg, last.source_key
+        if key not in leg.open_keys:
+            return
+        if last.position and self.parked.get((id(leg), key), _FIRST) > _place(last):
+            return
+        self.closed.setdefault(id(leg), (leg, {}))[1][key] = last.position
 
     def arrive(self, arrived: Sequence[Folded]) -> None:
         """Records are there that others may wait for; costs nothing while none do."""
@@ -131,6 +147,7 @@ class Applier:
         self._errors = errors
         self._settle = settle
         self._tally = tally
+        self._parked: dict[tuple[int, Row], Place] = {}
 
     def apply(
         self, batch: Sequence[Routed], *, phase: str = "live", position: bool = True
@@ -141,6 +158,7 @@ class Applier:
         and applying it again is harmless.
         """
         work = _Work(phase, position)
+        self._parked.clear()
         for routed in batch:
             self.park_unmapped(routed, phase)
         self._apply(batch, work)
@@ -224,6 +242,8 @@ class Applier:
         self, found: Folded, outcome: Outcome, dropped: set[int], work: _Work
     ) -> None:
         slots = self._settle(found, outcome)
+        last = found.items[-1]
+        last.leg.written.add(last.source_key)
         if slots is None:
             dropped.add(outcome.reference)
             done = self.done()
@@ -284,6 +304,10 @@ class Applier:
         failures = failures_of(routed, refusals, work.phase)
         if failures:
             self._journal.record_failures(failures)
+            for item in routed.items:
+                if item.parked:
+                    key = id(item.leg), item.source_key
+                    self._parked[key] = max(self._parked.get(key, _FIRST), _place(item))
         for failure in failures:
             if failure.awaits:
                 self._errors.arrivals.waiting.add((failure.map_id, failure.direction))
@@ -301,7 +325,7 @@ class Applier:
 
     def done(self) -> Done:
         """To be filled with what is committed."""
-        return Done(self._errors.arrivals)
+        return Done(self._errors.arrivals, self._parked)
 
     def finish(self, done: Done, phase: str) -> None:
         """Count what was committed, close the errors it settles, and let records go on
@@ -316,8 +340,9 @@ class Applier:
             self._journal.close_failures(
                 leg.configuration.map_id,
                 leg.configuration.direction,
-                keys,
+                list(keys),
                 "resolved" if phase == "retry" else "superseded",
+                through=list(keys.values()),
             )
             leg.open_keys.difference_update(keys)
             # Held records of the same transaction may be due now.

@@ -51,6 +51,8 @@ class Item:
     refusal: Refusal | None = None
     parked: bool = False
     ordinal: int = 0
+    position: str = ""
+    """Of its transaction; empty for a retry, which carries the present row."""
 
 
 @dataclass(slots=True)
@@ -268,11 +270,12 @@ class Router:
                     source_row=row,
                     refusal=refusal_of(error),
                     ordinal=ordinal,
+                    position=routed.position,
                 )
             )
             return
         if item is not None:
-            item.ordinal = ordinal
+            item.ordinal, item.position = ordinal, routed.position
             routed.items.append(item)
 
     def _item(self, leg: LiveLeg, layout: Layout, change: Change) -> Item | None:

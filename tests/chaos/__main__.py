@@ -18,7 +18,7 @@ from tests.chaos.world import World
 
 CLIENTS = 2
 """On each side."""
-COPY_SECONDS = 60.0
+COPY_SECONDS = 240.0
 
 
 class Run:

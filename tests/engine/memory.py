@@ -164,11 +164,20 @@ class MemoryStream:
                     error.retry = True
 
     def close_failures(
-        self, map_id: int, direction: Direction, keys: Sequence[Row], state: str
+        self,
+        map_id: int,
+        direction: Direction,
+        keys: Sequence[Row],
+        state: str,
+        *,
+        through: Sequence[str] = (),
     ) -> None:
         with self.state.lock:
-            for key in keys:
-                found = self.state.errors.pop((map_id, direction, key), None)
+            for key, latest in zip(keys, through or [""] * len(keys), strict=True):
+                found = self.state.errors.get((map_id, direction, key))
+                if latest and found and found.failure.position > latest:
+                    continue
+                self.state.errors.pop((map_id, direction, key), None)
                 if found is not None:
                     self.state.closed.append((found.failure, state))
                     self._let_go(found.failure.group)

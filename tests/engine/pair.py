@@ -125,7 +125,13 @@ class MemoryJournal:
         return {key for key in keys if key in self.failures}
 
     def close_failures(
-        self, map_id: int, direction: Direction, keys: Sequence[Row], state: str
+        self,
+        map_id: int,
+        direction: Direction,
+        keys: Sequence[Row],
+        state: str,
+        *,
+        through: Sequence[str] = (),
     ) -> None:
         for key in keys:
             if self.failures.pop(key, None) is not None:

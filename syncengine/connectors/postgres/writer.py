@@ -362,7 +362,9 @@ class PostgresWriter:
             connection.execute(
                 "SELECT set_config('lock_timeout', %s, true)", [HOLD_LOCK_TIMEOUT]
             )
-            connection.execute(_MARK, [MARK_PREFIX, self._link])
+            # Given to the opposite stream, as a write that may cross with a change.
+            mark = self._link + OWN_SEPARATOR.decode()
+            connection.execute(_MARK, [MARK_PREFIX, mark])
             row, committed_at = lock_record(connection, self._settings, request, key)
             yield PostgresHeldRecord(
                 row, committed_at, self._prepare, self._apply_group
