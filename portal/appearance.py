@@ -120,6 +120,11 @@ UNFOLD: dict[str, Any] = {
                         "icon": "history",
                         **_active("activity_list", "/activity/"),
                     },
+                    {
+                        "title": "System",
+                        "icon": "memory",
+                        **_active("system"),
+                    },
                 ],
             },
             {

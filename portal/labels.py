@@ -49,6 +49,16 @@ STREAM = {
     ),
 }
 
+PROCESS = {
+    "alive": Label("Alive", "check_circle", "good", "It was heard of lately."),
+    "outdated": Label(
+        "Other version", "update", "wait", "It runs another release than this page."
+    ),
+    "silent": Label(
+        "Silent", "error", "bad", "It was killed, hangs, or cannot reach the database."
+    ),
+}
+
 RUN = {
     "waiting": Label("Waiting", "schedule", "off"),
     "copying": Label("Copying", "sync", "busy"),
@@ -193,6 +203,7 @@ GATE = {
 
 KINDS = {
     "gate": GATE,
+    "process": PROCESS,
     "map": MAP,
     "stream": STREAM,
     "run": RUN,

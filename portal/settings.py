@@ -117,6 +117,7 @@ INSTALLED_APPS = [
     "portal.sync",
     "portal.synchronous",
     "portal.units",
+    "portal.operations",
     "portal.overview",
 ]
 
@@ -131,6 +132,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "portal.correlation.CorrelationMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
@@ -210,6 +212,8 @@ CONTENT_SECURITY_POLICY = {
 }
 
 LOGGING = logging_settings(variables.read("LOG_LEVEL", "INFO").upper(), debug=DEBUG)
+
+METRICS_TOKEN = variables.read("METRICS_TOKEN")
 
 UNFOLD = appearance.UNFOLD
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from syncengine.latency import Latencies
 from syncengine.mapping.compiled import Row
 from syncengine.mapping.model import Direction, LegalEntityPair, Side, TableMap
 
@@ -237,8 +238,9 @@ class CanaryState:
 @dataclass
 class StreamReport:
     """The stream's pulse, about once a second. `written` counts records by map id
-    and outcome since the last report; `last_change` by map id. `canary` is the last
-    sign of life that went through to the target, where the stream works.
+    and outcome since the last report, `latencies` the transactions since then by the
+    time they took; `last_change` by map id. `canary` is the last sign of life that
+    went through to the target, where the stream works.
     `retained_bytes` is what of its log the source keeps on its disk because of us."""
 
     state: str
@@ -250,6 +252,7 @@ class StreamReport:
     last_change: Mapping[int, datetime] = field(default_factory=dict)
     canary: CanaryState | None = None
     retained_bytes: int | None = None
+    latencies: Latencies | None = None
 
 
 class Journal(Protocol):

@@ -15,6 +15,7 @@ from django.views.decorators.http import (
     require_safe,
 )
 
+from portal.checks.refreshing import refresh
 from portal.confirming import Removal, confirm_removal
 from portal.maps import services
 from portal.maps.dependents import running_dependents
@@ -135,6 +136,8 @@ def act(request: HttpRequest) -> HttpResponse:
     """Do one action with all chosen maps or with none of them."""
     back = safe_next(request, reverse("map_list"))
     wanted = request.POST.get("action", "")
+    if wanted == "refresh":
+        return _refresh(request, back)
     if wanted in ASKS:
         ids = chosen_ids(request.POST.getlist("map"))
         query = urlencode({"map": ids, "next": back}, doseq=True)
@@ -177,6 +180,16 @@ def _run(request: HttpRequest, back: str) -> HttpResponse:
         opened = _chosen(request.POST.getlist("map")) or maps
         return _run_form(request, opened, refused=refused, chosen=request.POST)
     messages.success(request, _outcome(Action.RUN, result))
+    return redirect(back)
+
+
+def _refresh(request: HttpRequest, back: str) -> HttpResponse:
+    maps = _chosen(request.POST.getlist("map"))
+    if not maps:
+        messages.warning(request, "Choose at least one map whose tables to read.")
+    for one in refresh(maps, user=request.user):
+        tell = messages.error if one.blocking else messages.success
+        tell(request, one.words)
     return redirect(back)
 
 

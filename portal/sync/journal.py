@@ -14,7 +14,7 @@ from portal.alerts import services as alerts
 from portal.conflicts import keeping
 from portal.environments.models import ConnectionSet, Stream
 from portal.maps.models import TableMap
-from portal.sync import queueing, set_aside
+from portal.sync import queueing, set_aside, traffic
 from portal.sync.failed_records import FailedRecords, key_text
 from syncengine.mapping.compiled import Row
 from syncengine.mapping.model import Direction, Side
@@ -140,6 +140,7 @@ class PortalJournal:
     def record_conflicts(self, conflicts: Sequence[ConflictRecord]) -> None:
         """Write to the conflict log."""
         keeping.record(self._set, conflicts)
+        traffic.add_conflicts(conflicts)
 
     def keep_doubts(self, records: Sequence[tuple[int, Row]]) -> None:
         """Keep what is still to be looked at, in the stream's row."""
@@ -187,6 +188,7 @@ class PortalJournal:
         if report.last_change:
             values["last_change_at"] = max(report.last_change.values())
         Stream.objects.filter(pk=self._stream.pk).update(**values)
+        traffic.add(self._stream.pk, self._direction.value, report)
         if report.written:
             ids = list(report.written)
             with connection.cursor() as cursor:

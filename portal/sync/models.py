@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from portal.environments.models import Stream
 from portal.maps.models import DirectionChoices, TableMap
 
 
@@ -158,3 +160,39 @@ class RememberedTable(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class RowCount(models.Model):
+    """Records of a map that live sync has carried over, by what became of them."""
+
+    table_map = models.ForeignKey(
+        TableMap, on_delete=models.CASCADE, related_name="row_counts", db_index=False
+    )
+    direction = models.CharField(max_length=20, choices=DirectionChoices.choices)
+    outcome = models.CharField(max_length=10)
+    rows = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["table_map", "direction", "outcome"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["table_map", "direction", "outcome"], name="row_count_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.table_map} {self.direction} {self.outcome}"
+
+
+class StreamLatency(models.Model):
+    """Transactions of a stream by the time from their commit until they were visible:
+    a number for each bucket of `syncengine.latency`, and the sum of seconds."""
+
+    stream = models.OneToOneField(
+        Stream, on_delete=models.CASCADE, related_name="latency"
+    )
+    counts = ArrayField(models.BigIntegerField())
+    seconds = models.FloatField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.stream)

@@ -8,6 +8,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
+from portal.operations.services import ticked
 from portal.sync import canaries, limits, released, streams
 
 EXPIRES_SECONDS = 6
@@ -25,6 +26,7 @@ def _tell_streams(**_: Any) -> None:
 @shared_task(name="portal.sync.tasks.ensure_streams")
 def ensure_streams() -> None:
     """Call a worker for every stream that should run and that nobody runs."""
+    ticked()
     for stream_id in streams.wanted_streams():
         run_stream.apply_async((stream_id,), expires=EXPIRES_SECONDS)
 

@@ -16,7 +16,8 @@ from syncengine.mapping.guards import fold
 from syncengine.mapping.types import equal
 
 UNRESOLVED = "\0unresolved"
-"""Stands for a reference of a before-image that no longer exists: equals nothing."""
+"""Stands in a before-image for what is not known, such as a reference that no longer
+exists: equals nothing."""
 
 
 def merge(
@@ -54,7 +55,7 @@ def merge(
         if overwrite or any(_alike(slot, value, now) for value in earlier):
             changed.append(index)
         else:
-            base = earlier[0] if earlier else None
+            base = earlier[0] if earlier and earlier[0] != UNRESOLVED else None
             conflicts.append(ColumnConflict(index, base, new, now))
     return changed, conflicts
 

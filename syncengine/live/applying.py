@@ -16,6 +16,7 @@ from syncengine.connectors.base import (
     WriteRefused,
 )
 from syncengine.errors import RecordError, TransientError
+from syncengine.live.drifting import Suspicion
 from syncengine.live.failures import failures_of
 from syncengine.live.folding import Folded, fold, unfolded
 from syncengine.live.legs import LiveLeg
@@ -38,10 +39,6 @@ WRITTEN = {
 }
 
 
-TABLE_CODES = frozenset({"table_missing", "column_missing"})
-"""Refusals that no record is to blame for: the leg no longer fits its table."""
-
-
 Place = tuple[str, int]
 """Where in the source's log a change is: its transaction's position, its ordinal."""
 
@@ -54,13 +51,12 @@ def _place(item: Item) -> Place:
 
 @dataclass
 class Tally:
-    """What was written since the last report, by map, and legs whose table is gone."""
+    """What was written since the last report, by map."""
 
     written: dict[int, Counter[str]] = field(
         default_factory=lambda: defaultdict(Counter)
     )
     last_change: dict[int, datetime] = field(default_factory=dict)
-    misfits: dict[int, tuple[LiveLeg, Refusal]] = field(default_factory=dict)
     woken: bool = False
     """Records that waited for one that was written are due for a retry."""
 
@@ -140,8 +136,10 @@ class Applier:
         tally: Tally,
         errors: OpenErrors,
         contested: Contested,
+        suspicion: Suspicion,
     ) -> None:
         self._contested = contested
+        self._suspicion = suspicion
         self._writer = writer
         self._journal = journal
         self._errors = errors
@@ -154,8 +152,8 @@ class Applier:
     ) -> None:
         """Apply all; on return every record is written, settled or in the journal.
 
-        Raises OutageError or TransientError; then part of the batch may be applied,
-        and applying it again is harmless.
+        Raises OutageError, TransientError or TablesChanged; then part of the batch may
+        be applied, and applying it again is harmless.
         """
         work = _Work(phase, position)
         self._parked.clear()
@@ -299,8 +297,10 @@ class Applier:
 
     def _park(self, routed: Routed, refusals: dict[Item, Refusal], work: _Work) -> None:
         for item, refusal in refusals.items():
-            if refusal.code in TABLE_CODES:
-                self._tally.misfits[id(item.leg)] = (item.leg, refusal)
+            self._suspicion.look(item.leg, refusal.code)
+        for item in routed.items:
+            if item.refusal is not None and not item.parked:
+                self._suspicion.look(item.leg, item.refusal.code)
         failures = failures_of(routed, refusals, work.phase)
         if failures:
             self._journal.record_failures(failures)

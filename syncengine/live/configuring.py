@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from syncengine.contests import undecided_slots
 from syncengine.errors import EngineError
+from syncengine.live.grounds import Grounds, grounds_in
 from syncengine.live.legs import LiveLeg, LookupCache
 from syncengine.live.remembering import Tables
 from syncengine.live.watching import Watched
@@ -20,7 +21,7 @@ from syncengine.mapping.model import (
     Side,
     TableMap,
 )
-from syncengine.mapping.schema import EnvironmentSchema
+from syncengine.mapping.schema import EnvironmentSchema, TableSchema
 from syncengine.ports import (
     Journal,
     LegConfiguration,
@@ -113,6 +114,10 @@ class Configurator:
         self._target = target
         self._cache = cache
         self._compiled: dict[LegKey, CompiledLeg] = {}
+        self._grounds: dict[LegKey, Grounds] = {}
+        self._changes: dict[LegKey, tuple[str, ...]] = {}
+        self._former: dict[LegKey, Grounds] = {}
+        self._news: dict[str, None] = {}
 
     def configure(
         self, wanted: StreamConfiguration, present: Configuration
@@ -167,35 +172,75 @@ class Configurator:
     def watched(self, present: Configuration) -> Watched:
         """The tables that the legs stand on."""
         compiled = [leg.compiled for leg in present.legs if leg.compiled is not None]
+        ids = {id(leg) for leg in compiled}
+        grounds = [
+            self._grounds[key] for key, leg in self._compiled.items() if id(leg) in ids
+        ]
         return Watched(
-            source={leg.source.name: leg.source for leg in compiled},
-            target={leg.target.name: leg.target for leg in compiled},
+            source=_merged(ground.source for ground in grounds),
+            target=_merged(ground.target for ground in grounds),
             captured=sorted({leg.source.name for leg in compiled}),
             incomplete=len(compiled) < len(present.legs),
         )
 
     def refresh(self, present: Configuration) -> bool:
         """Read the tables of all legs again; True when a table that a leg was compiled
-        on has changed or gone: configure again."""
+        on has changed or gone: configure again, and
+        then `take_news` tells what it was."""
         if not present.legs:
             return False
         maps = {key[0] for key in self._compiled}
         maps |= {leg.configuration.table_map for leg in present.legs}
-        source = self._source.tables(_tables(maps, self._source))
-        target = self._target.tables(_tables(maps, self._target))
-        schemas = {
-            self._source.settings.side: source,
-            self._target.settings.side: target,
-        }
-        stale = [
-            key
-            for key, leg in self._compiled.items()
-            if schemas[key[1].source].table(leg.source.name) != leg.source
-            or schemas[key[1].target].table(leg.target.name) != leg.target
-        ]
+        stale = self._stale(maps, list(self._compiled))
         for key in stale:
-            del self._compiled[key]
+            self._former.setdefault(key, self._grounds[key])
+            del self._compiled[key], self._grounds[key]
         return bool(stale)
+
+    def take_news(self) -> list[str]:
+        """What was changed since this was last asked, in words; of a map that flows
+        both ways one of its two streams tells it."""
+        news = list(self._news)
+        self._news.clear()
+        return news
+
+    def drifted(self, leg: LiveLeg) -> bool:
+        """True when a table this leg was compiled on is no longer as it was."""
+        keys = [key for key, one in self._compiled.items() if one is leg.compiled]
+        return bool(keys) and bool(self._stale({keys[0][0]}, keys))
+
+    def _stale(
+        self, maps: Collection[TableMap], keys: Sequence[LegKey]
+    ) -> list[LegKey]:
+        """Those of the compiled legs whose tables have changed."""
+        tables = {
+            connector.settings.side: connector.tables(_tables(maps, connector))
+            for connector in (self._source, self._target)
+        }
+        return [
+            key
+            for key in keys
+            if not self._grounds[key].stand(
+                tables[key[1].source], tables[key[1].target]
+            )
+        ]
+
+    def _told(
+        self, key: LegKey, source: EnvironmentSchema, target: EnvironmentSchema
+    ) -> tuple[str, ...]:
+        """What was changed under a leg since it was compiled; new ones are news."""
+        former = self._former.get(key)
+        if former is None:
+            return ()
+        said = tuple(former.changes(source, target))
+        table_map, direction, _ = key
+        if said != self._changes.get(key):
+            self._changes[key] = said
+            if _first(table_map) is direction and (
+                direction.source is self._source.settings.side
+            ):
+                self._news.update(dict.fromkeys(said))
+        return said
 
     def _schemas(
         self, wanted: Collection[LegKey]
@@ -245,6 +290,7 @@ class Configurator:
         found = self._compiled.get(key)
         if found is not None:
             return found, ""
+        said = self._told(key, source, target)
         try:
             compiled = compile_leg(
                 configuration.table_map,
@@ -255,10 +301,13 @@ class Configurator:
             )
         except CompilationError as error:
             first = error.findings[0]
-            return None, f"{first.code}: {first.message}"
+            return None, " ".join((f"{first.code}: {first.message}", *said))
         except EngineError as error:
-            return None, f"{error.code}: {error.message}"
+            return None, " ".join((f"{error.code}: {error.message}", *said))
         self._compiled[key] = compiled
+        self._grounds[key] = grounds_in(compiled, source, target)
+        self._changes.pop(key, None)
+        self._former.pop(key, None)
         return compiled, ""
 
     @staticmethod
@@ -280,6 +329,16 @@ def _scoped(
     if chosen is None:
         return legal_entities
     return tuple(pair for pair in legal_entities if pair.finops in chosen)
+
+
+def _first(table_map: TableMap) -> Direction:
+    return next(one for one in Direction if table_map.flows(one))
+
+
+def _merged(
+    several: Iterable[Mapping[str, TableSchema]],
+) -> dict[str, TableSchema]:
+    return {name: table for tables in several for name, table in tables.items()}
 
 
 def _tables(maps: Collection[TableMap], connector: Tables) -> list[str]:

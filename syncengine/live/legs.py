@@ -9,6 +9,7 @@ from typing import Any
 
 from syncengine.awaiting import LegId
 from syncengine.connectors.base import Change, Reader, ReadRequest, Relation
+from syncengine.errors import EngineError
 from syncengine.mapping.compiled import (
     BoundLeg,
     CompiledLeg,
@@ -130,12 +131,19 @@ class LookupCache:
 
 @dataclass(slots=True)
 class Layout:
-    """A leg bound to one relation: row functions and the columns that matter."""
+    """A leg bound to one relation: row functions and the columns that matter.
+
+    `lacking` paths had not been there yet when the changes were made (or had other
+    names); `bound` takes rows that are filled up with them, for which `whole` is the
+    layout. See `outdated`.
+    """
 
     relation: Relation
     bound: BoundLeg
     mapped_values: Any
     """Picks the values whose change makes the leg write, from a source row."""
+    lacking: tuple[str, ...] = ()
+    whole: Layout | None = None
 
 
 @dataclass
@@ -177,16 +185,20 @@ class LiveLeg:
         return frozenset(range(len(self.compiled.slots))) - held
 
     def layout(self, relation: Relation) -> Layout:
-        """The leg bound to `relation`. Raises EngineError `schema_changed`."""
+        """The leg bound to `relation`. Raises EngineError `schema_changed` when the
+        relation lacks a column of the key."""
         found = self._layouts.get(id(relation))
         if found is None or found.relation is not relation:
             if self.compiled is None:
                 raise AssertionError("a leg without tables has no layout")
-            bound = self.compiled.bind(relation.columns)
-            triggers = self.compiled.triggers
-            indexes = [i for i, c in enumerate(relation.columns) if c in triggers]
-            mapped_values = itemgetter(*indexes) if indexes else _nothing
-            found = Layout(relation, bound, mapped_values)
+            bound, lacking = _bound(self.compiled, relation.columns)
+            picks = _picks(self.compiled, relation.columns)
+            found = Layout(relation, bound, picks, lacking)
+            if lacking:
+                table, full = relation.table, relation.full_identity
+                whole = Relation(table, relation.columns + lacking, full)
+                picks = _picks(self.compiled, whole.columns)
+                found.whole = Layout(whole, bound, picks)
             if len(self._layouts) >= LAYOUTS_KEPT:
                 self._layouts.clear()
             self._layouts[id(relation)] = found
@@ -215,6 +227,31 @@ def _onward(path: KeyPath) -> Lookup:
     first, *rest = path.hops
     key = KeyPath(path.column, tuple(rest))
     return Lookup(first.column, (LookupTarget(first.table, first.reference, (key,)),))
+
+
+def _picks(leg: CompiledLeg, columns: tuple[str, ...]) -> Any:
+    triggers = leg.triggers
+    indexes = [i for i, column in enumerate(columns) if column in triggers]
+    return itemgetter(*indexes) if indexes else _nothing
+
+
+def _bound(
+    leg: CompiledLeg, columns: tuple[str, ...]
+) -> tuple[BoundLeg, tuple[str, ...]]:
+    """The leg on these columns, and the paths it had to be given besides."""
+    try:
+        return leg.bind(columns), ()
+    except EngineError as error:
+        gone = set(error.details.get("columns", ()))
+        lookups = {lookup.path: lookup.column for lookup in leg.source_lookups}
+        lacking = tuple(
+            path
+            for path in leg.source_paths
+            if path not in columns and lookups.get(path, path) in gone
+        )
+        if not lacking or set(lacking) & set(leg.source_key):
+            raise
+        return leg.bind(columns + lacking), lacking
 
 
 def _nothing(row: Row) -> None:

@@ -16,9 +16,11 @@ from syncengine.connectors.base import (
     Transaction,
 )
 from syncengine.errors import EngineError, RecordError
+from syncengine.live.drifting import Suspicion
 from syncengine.live.legs import Layout, LiveLeg, LookupCache, collect_references
 from syncengine.live.open_errors import OpenErrors
-from syncengine.mapping.compiled import Lookup, Row
+from syncengine.live.outdated import PresentRows, filled, without
+from syncengine.mapping.compiled import BoundLeg, Lookup, Resolved, Row
 from syncengine.mapping.model import OnFilterExit
 from syncengine.ports import LegMode, QueuedEntry
 
@@ -76,8 +78,12 @@ class Router:
         cache: LookupCache,
         errors: OpenErrors | None,
         ahead: Callable[[], Sequence[Transaction]] = list,
+        *,
+        suspicion: Suspicion | None = None,
     ) -> None:
         self._reader = reader
+        self._suspicion = suspicion or Suspicion(lambda _: False)
+        self._present = PresentRows(reader)
         self._cache = cache
         self._errors = errors
         self._ahead = ahead
@@ -105,6 +111,7 @@ class Router:
                 if change.relation.table in self._lookup_tables:
                     self._forget(change)
         self._cache.trim()
+        self._present.begin(transactions)
         self._look_up(transactions, replay)
         self._look_for_errors(transactions, replay)
         return [self._route(transaction, replay) for transaction in transactions]
@@ -203,7 +210,7 @@ class Router:
             scope = layout.bound.in_scope
             resolved = leg.resolved
             new, old = change.new, change.old
-            if not change.relation.full_identity:
+            if not change.relation.full_identity or layout.lacking:
                 return True
             if new is not None and old is not None:
                 if not (scope(new, resolved) or scope(old, resolved)):
@@ -257,7 +264,12 @@ class Router:
         if row is None:
             return
         try:
-            item = self._item(leg, leg.layout(change.relation), change)
+            layout = leg.layout(change.relation)
+            if layout.lacking:
+                self._suspicion.look(leg, "schema_changed")
+                item = self._outdated(leg, layout, change)
+            else:
+                item = self._item(leg, layout, change)
         except EngineError as error:
             routed.items.append(
                 Item(
@@ -298,6 +310,46 @@ class Router:
             return None
         return self._written(leg, layout, change, new, old, force=False)
 
+    def _outdated(self, leg: LiveLeg, layout: Layout, change: Change) -> Item | None:
+        compiled, resolved = layout.bound.leg, leg.resolved
+        row = change.new if change.new is not None else change.old
+        if row is None or layout.whole is None:
+            return None
+        key = layout.bound.source_key(row, resolved)
+        present = None
+        if change.new is not None:
+            present = self._present.row(leg, compiled, key)
+            leaves = compiled.table_map.on_filter_exit is OnFilterExit.LEAVE
+            if present is None and leaves:
+                return None
+        if present is None:
+            if not layout.bound.company_linked(row, resolved):
+                return None
+            return Item(
+                leg=leg,
+                kind=OperationKind.DELETE,
+                source_key=key,
+                columns=change.relation.columns,
+                source_row=row,
+                key=layout.bound.key(row, resolved),
+                force=True,
+            )
+        whole = filled(change, layout, compiled, present)
+        new, old = whole.new, whole.old
+        if (
+            new is None
+            or old is None
+            or not change.relation.full_identity
+            or not layout.bound.in_scope(new, resolved)
+            or not layout.bound.in_scope(old, resolved)
+            or layout.bound.key(new, resolved) != layout.bound.key(old, resolved)
+        ):
+            return self._item(leg, layout.whole, whole)
+        item = self._written(leg, layout.whole, whole, new, None, force=False)
+        if item is not None and not item.force:
+            item.base = without(layout.bound.map(old, resolved), layout, compiled)
+        return item
+
     def _written(
         self,
         leg: LiveLeg,
@@ -314,15 +366,7 @@ class Router:
         key = compiled.key_of(mapped)
         base: Row | None = None
         if old is not None:
-            if bound.key(old, resolved) != key:
-                raise RecordError(
-                    "The integration key of the record was changed from "
-                    f"{_show(bound.source_key(old, resolved))} to "
-                    f"{_show(bound.source_key(new, resolved))}. Integration keys "
-                    "identify the record on both sides and cannot change; change it "
-                    "back, or delete the record and create it anew.",
-                    code="key_immutable",
-                )
+            _refuse_key_change(bound, old, new, resolved, key)
             try:
                 base = bound.map(old, resolved)
             except RecordError:
@@ -403,6 +447,20 @@ def refusal_of(error: EngineError) -> Refusal:
     """The refusal an error of the mapping stands for."""
     column = error.column if isinstance(error, RecordError) else ""
     return Refusal(error.code, error.message, column, error.remote)
+
+
+def _refuse_key_change(
+    bound: BoundLeg, old: Row, new: Row, resolved: Resolved, key: Row
+) -> None:
+    if bound.key(old, resolved) != key:
+        raise RecordError(
+            "The integration key of the record was changed from "
+            f"{_show(bound.source_key(old, resolved))} to "
+            f"{_show(bound.source_key(new, resolved))}. Integration keys "
+            "identify the record on both sides and cannot change; change it "
+            "back, or delete the record and create it anew.",
+            code="key_immutable",
+        )
 
 
 def _show(key: Row) -> str:

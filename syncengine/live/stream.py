@@ -23,12 +23,14 @@ from syncengine.connectors.base import (
     Writer,
 )
 from syncengine.errors import EngineError, OutageError, SetupError, TransientError
+from syncengine.latency import Latencies
 from syncengine.live.agreeing import Agreement, Memory
 from syncengine.live.applying import Applier, Tally
 from syncengine.live.canary import Canary
 from syncengine.live.capture import Capture
 from syncengine.live.configuring import Configuration, Configurator
 from syncengine.live.draining import Drainer
+from syncengine.live.drifting import LACKING, Suspicion, TablesChanged
 from syncengine.live.due import Due
 from syncengine.live.gaps import Gaps
 from syncengine.live.large import LargeTransactions, SourceLost, Stopped
@@ -49,7 +51,7 @@ from syncengine.live.spooling import SpoolSession
 from syncengine.live.watching import Watcher
 from syncengine.mapping.compiled import CompiledLeg
 from syncengine.mapping.model import Side
-from syncengine.ports import Control, Journal, LegMode, StreamReport
+from syncengine.ports import Control, Journal, StreamReport
 
 Stop = Callable[[], bool]
 
@@ -244,8 +246,13 @@ class _Session:
             source, Remembering(target, journal), self._cache, journal
         )
         self._errors = OpenErrors(journal)
+        suspicion = Suspicion(self._configurator.drifted)
         self._router = Router(
-            self._reader, self._cache, self._errors, self._receiver.ahead
+            self._reader,
+            self._cache,
+            self._errors,
+            self._receiver.ahead,
+            suspicion=suspicion,
         )
         self._configuration = Configuration.empty()
         self._applier = Applier(
@@ -255,6 +262,7 @@ class _Session:
             self._tally,
             self._errors,
             self._loops.contested,
+            suspicion,
         )
         self._large = LargeTransactions(
             self._router,
@@ -280,6 +288,7 @@ class _Session:
         )
         self._capture = Capture(source, link, journal)
         self._lag_seconds = 0.0
+        self._latencies = Latencies()
         self._unflushed = False
         self._watcher = Watcher(source, target, link, settings.check_every)
         stack.callback(self._watcher.close)
@@ -371,40 +380,23 @@ class _Session:
     def _process_batch(self, batch: Sequence[Transaction], stop: Stop) -> None:
         """Apply a batch, through transient failures and short outages of the target."""
         pending = list(batch)
-        wait = self._settings.first_delay
         while pending:
-            large = pending[0].large
-            # An outage of the source ends the session: its connections are made anew.
-            routed = [] if large else self._router.route(pending)
             try:
-                if self._held(pending[0] if large else None, routed):
+                if not self._carry(pending, stop):
                     continue
-                if large:
-                    self._apply_large(pending[0], stop)
-                else:
-                    self._apply(pending, routed)
                 self._outage.over()
                 return
+            except TablesChanged:
+                self._take_tables_in()
+                stored = self._writer.position() or ""
             except SourceLost as lost:
-                raise lost.error from lost
+                # An outage of the source ends the session: its connections are made
+                # anew.
+                if not self._lacks_what_changed(lost.error):
+                    raise lost.error from lost
+                stored = self._writer.position() or ""
             except (TransientError, OutageError) as error:
-                trouble = error
-                while True:
-                    if stop():
-                        raise
-                    self._report_outage(trouble, pending)
-                    if isinstance(trouble, OutageError):
-                        self._outage.note(trouble)
-                    if self._outage.spool_due(self._watcher.lag_bytes):
-                        raise TargetOutage(trouble) from trouble
-                    _pause(wait, stop)
-                    wait = min(wait * 2, self._settings.longest_delay)
-                    try:
-                        # Where the target really is, after an interrupted commit.
-                        stored = self._writer.position() or ""
-                        break
-                    except (TransientError, OutageError) as still:
-                        trouble = still
+                stored = self._outlast(error, pending, stop)
             pending = self._not_stored(pending, stored)
 
     def _held(self, large: Transaction | None, routed: Sequence[Routed]) -> bool:
@@ -415,6 +407,57 @@ class _Session:
         if held:
             self._reconfigure()
         return held
+
+    def _carry(self, pending: Sequence[Transaction], stop: Stop) -> bool:
+        """Route and apply; false when a wave among them has just been held."""
+        large = pending[0] if pending[0].large else None
+        try:
+            routed = [] if large else self._router.route(pending)
+        except EngineError as error:
+            raise SourceLost(error) from error
+        if self._held(large, routed):
+            return False
+        if large:
+            self._apply_large(large, stop)
+        else:
+            self._apply(pending, routed)
+        return True
+
+    def _outlast(
+        self, error: EngineError, pending: Sequence[Transaction], stop: Stop
+    ) -> str:
+        """Wait until the target answers again; where it is then."""
+        wait = self._settings.first_delay
+        while True:
+            if stop():
+                raise error
+            self._report_outage(error, pending)
+            if isinstance(error, OutageError):
+                self._outage.note(error)
+            if self._outage.spool_due(self._watcher.lag_bytes):
+                raise TargetOutage(error) from error
+            _pause(wait, stop)
+            wait = min(wait * 2, self._settings.longest_delay)
+            try:
+                # Where the target really is, after an interrupted commit.
+                return self._writer.position() or ""
+            except (TransientError, OutageError) as still:
+                error = still
+
+    def _take_tables_in(self) -> bool:
+        """Compile anew what stands on changed tables, and say what has changed; True
+        when anything has."""
+        changed = self._configurator.refresh(self._configuration)
+        self._reconfigure()
+        news = self._configurator.take_news()
+        if news:
+            self._journal.event("schema.changed", " ".join(news), changes=news)
+        return changed
+
+    def _lacks_what_changed(self, error: EngineError) -> bool:
+        """True when the source lacks what a leg reads, and the leg was compiled
+        anew."""
+        return error.code in LACKING and self._take_tables_in()
 
     def _not_stored(
         self, pending: Sequence[Transaction], stored: str
@@ -440,6 +483,9 @@ class _Session:
             self._applier.apply(self._set_aside.join(working))
             self._set_aside.joined()
             self._written = working[-1].position
+            self._latencies.note(
+                (one.transaction.committed_at for one in working), datetime.now(UTC)
+            )
         signs = [one.sign for one in transactions if one.sign]
         if signs and not working:
             self._writer.position()  # the target must answer as well
@@ -472,6 +518,7 @@ class _Session:
             self._report()
 
         self._large.apply(transaction, self._written, pulse)
+        self._latencies.note((transaction.committed_at,), datetime.now(UTC))
         self._applied(transaction)
 
     def _report_outage(
@@ -491,6 +538,15 @@ class _Session:
     # -- between batches ------------------------------------------------------------
 
     def _between(self) -> None:
+        try:
+            self._work_between()
+        except TablesChanged:
+            self._take_tables_in()
+        except SetupError as error:
+            if not self._lacks_what_changed(error):
+                raise
+
+    def _work_between(self) -> None:
         due = self._due_legs()
         if due and self._guard.holds_queues(due):
             self._reconfigure()
@@ -506,16 +562,13 @@ class _Session:
         review_touched(self._settler, self._configuration)
         self._agreement.look(self._configuration, self._receiver.seen_position)
         self._loops.tell(self._control)
-        if self._tally.misfits:
-            self._report_misfits()
         if self._set_aside.replay(self._configuration):
             self._receiver.ask()
         if self._due.now("log", self._settings.check_every):
             self._look_at_log()
         if self._watcher.tables_changed.is_set():
             self._watcher.tables_changed.clear()
-            self._configurator.refresh(self._configuration)
-            self._reconfigure()
+            self._take_tables_in()
         if self._watcher.capture_incomplete.is_set():
             self._watcher.capture_incomplete.clear()
             self._capture.ensure(
@@ -551,18 +604,6 @@ class _Session:
         else:
             self._trouble = ""
 
-    def _report_misfits(self) -> None:
-        """A table is gone (or was a moment ago): both streams queue the map's changes
-        until its tables fit, and are captured, again."""
-        for leg, refusal in self._tally.misfits.values():
-            if leg.configuration.mode is LegMode.LIVE:
-                self._control.schema_broken(
-                    leg.configuration, refusal.code, refusal.message
-                )
-        self._tally.misfits.clear()
-        self._configurator.refresh(self._configuration)
-        self._reconfigure()
-
     def _ready_for_live(self) -> bool:
         """Before a leg goes live: its tables are as compiled, and captured. One that
         was made anew in the meantime would not be."""
@@ -580,6 +621,7 @@ class _Session:
         moments = dict(self._tally.last_change)
         self._tally.written.clear()
         self._tally.last_change.clear()
+        latencies, self._latencies = self._latencies, Latencies()
         self._journal.report(
             StreamReport(
                 state="running",
@@ -591,6 +633,7 @@ class _Session:
                 written=written,
                 last_change=moments,
                 canary=self._canary.state,
+                latencies=latencies,
             )
         )
 

@@ -179,6 +179,7 @@ def addresses(portal: RunningPortal, chosen: int) -> list[str]:
         "/activity/?kind=errors",
         "/alerts/",
         "/alerts/?state=all",
+        "/system/",
     ]
 
 

@@ -102,6 +102,11 @@ class MemoryState:
                     )
             self.revision += 1
 
+    def modes(self) -> set[str]:
+        """The modes of all legs."""
+        with self.lock:
+            return {leg.mode.value for leg in self.legs.values()}
+
     def retry_all(self) -> None:
         """Ask for a retry of every open error."""
         with self.lock:

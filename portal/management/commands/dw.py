@@ -21,6 +21,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import OperationalError, ProgrammingError
 
 from portal import management
+from portal.correlation import correlated
 from portal.management.results import Console, Handler, Result
 from portal.refusals import Refusal
 from syncengine.errors import EngineError
@@ -62,7 +63,8 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         namespace = argparse.Namespace(**options)
         console = Console(self.stderr)
-        result = self._run(options["handler"], namespace, console)
+        with correlated():
+            result = self._run(options["handler"], namespace, console)
         if options["as_json"]:
             document = json.dumps(result.document, cls=DjangoJSONEncoder, indent=1)
             self.stdout.write(document)
