@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 from celery import shared_task
 
+from portal import stopping
 from portal.comparisons import after_gaps, schedules, working
 from portal.comparisons.watching import Cancelled
 from portal.refusals import Refusal
@@ -30,8 +31,10 @@ def run_comparison(comparison_id: int) -> None:
     if comparison is None:
         return
     try:
-        working.work(comparison)
+        working.work(comparison, stop=stopping.asked)
     except (Cancelled, EngineError, Refusal) as reason:
+        if stopping.asked():
+            working.hand_back(comparison)
         log.info(
             "comparison.not_done",
             comparison=comparison_id,

@@ -71,6 +71,19 @@ def claim(comparison_id: int) -> Comparison | None:
     return Comparison.objects.select_related("requested_by").get(pk=comparison_id)
 
 
+def hand_back(comparison: Comparison) -> None:
+    """This worker stopped while it compared: another one begins anew, unless somebody
+    wanted the comparison to end."""
+    Comparison.objects.filter(
+        pk=comparison.pk, state=ComparisonState.CANCELLED, cancel_requested=False
+    ).update(
+        state=ComparisonState.WAITING,
+        message="",
+        finished_at=None,
+        attempts=F("attempts") - 1,
+    )
+
+
 def work(
     comparison: Comparison,
     *,

@@ -137,6 +137,13 @@ class TableMap(models.Model):
     guard_rows = models.PositiveIntegerField(default=100, db_default=100)
     guard_window_seconds = models.PositiveIntegerField(default=60, db_default=60)
     paused_with_set = models.BooleanField(default=False, db_default=False)
+    correlation_id = models.CharField(
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Of the last action; what its streams do about it bears it too.",
+    )
 
     class Meta:
         ordering = ["connection_set", "run_order", "name"]

@@ -337,10 +337,11 @@ def _apply(
     table_map.state_reason = ""
     table_map.state_changed_at = timezone.now()
     table_map.paused_with_set = False
+    table_map.correlation_id = result.correlation_id
     table_map.save(
         update_fields=[
             *("state", "state_reason", "state_changed_at"),
-            *("run_order", "paused_with_set"),
+            *("run_order", "paused_with_set", "correlation_id"),
         ]
     )
     activity.record(

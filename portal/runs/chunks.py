@@ -19,6 +19,8 @@ from django.db import connections, transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 
+from portal import stopping
+from portal.correlation import correlated
 from portal.maps.models import TableMap
 from portal.runs.legs import MapLegs, load_legs, with_legs
 from portal.runs.models import (
@@ -57,6 +59,10 @@ BACK_OFF_SECONDS = 30
 logger = logging.getLogger(__name__)
 
 
+class HandedBack(Exception):
+    """This worker stops; another one copies the chunk."""
+
+
 class ClaimLost(Exception):
     """The run was cancelled, or the chunk was given to another worker."""
 
@@ -68,7 +74,7 @@ def copy_chunks(
     some are left to do now. Returns at once when enough workers copy already."""
     deadline = monotonic() + work_seconds
     chunk = claim(run_id) if free_places() > 0 else None
-    while chunk is not None and monotonic() <= deadline:
+    while chunk is not None and not _over(deadline):
         chunk = _copy_run(chunk, run_id, deadline)
     if chunk is not None:
         release(chunk, "", delay=False)
@@ -80,15 +86,20 @@ def _copy_run(chunk: Chunk, run_id: int | None, deadline: float) -> Chunk | None
     of another run that comes next."""
     present = chunk.leg_run.run_id
     with ExitStack() as stack:
+        stack.enter_context(correlated(chunk.leg_run.run.correlation_id))
         worker = _Worker(stack)
         while worker.copy(chunk):
-            if monotonic() > deadline:
+            if _over(deadline):
                 return None
             following = claim(present) or (None if run_id else claim(None))
             if following is None or following.leg_run.run_id != present:
                 return following
             chunk = following
     return None if run_id else claim(None)
+
+
+def _over(deadline: float) -> bool:
+    return monotonic() > deadline or stopping.asked()
 
 
 def free_places() -> int:
@@ -199,7 +210,9 @@ class _Heartbeat:
             connections.close_all()
 
     def count(self, result: ChunkResult) -> None:
-        """Show what is done so far. Raises ClaimLost."""
+        """Show what is done so far. Raises ClaimLost and HandedBack."""
+        if stopping.asked():
+            raise HandedBack
         values = {name: getattr(result, name) for name in COUNTS}
         if not _held(self._chunk).update(claimed_at=timezone.now(), **values):
             raise ClaimLost
@@ -207,7 +220,9 @@ class _Heartbeat:
             raise ClaimLost
 
     def check(self) -> None:
-        """Raises ClaimLost when the claim does not stand any more."""
+        """Raises ClaimLost when the claim does not stand any more, and HandedBack."""
+        if stopping.asked():
+            raise HandedBack
         if not _held(self._chunk).exists():
             raise ClaimLost
 
@@ -235,6 +250,9 @@ class _Worker:
                 result = self._copy(chunk, heartbeat)
             finish(chunk, result)
         except ClaimLost:
+            return False
+        except HandedBack:
+            release(chunk, "", delay=False)
             return False
         except EngineError as error:
             self._refused(chunk, error)

@@ -164,7 +164,9 @@ class PortalControl:
             table_map=table_map,
             old_state=old,
             new_state=MapState.RUNNING,
-            correlation_id=run.correlation_id if run is not None else "",
+            correlation_id=(
+                run.correlation_id if run is not None else table_map.correlation_id
+            ),
         )
 
     def loop_found(self, loop: LoopFound) -> None:

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from typing import Any
-
 from celery import shared_task
-from celery.signals import worker_shutting_down
 
+from portal import stopping
 from portal.operations.services import ticked
 from portal.sync import canaries, limits, released, streams
 
 EXPIRES_SECONDS = 6
 """A task no worker took by then is dropped: the next tick sends another."""
-
-_stopping = multiprocessing.Event()
-"""Shared with the pool processes, which the worker's signals do not reach."""
-
-
-@worker_shutting_down.connect
-def _tell_streams(**_: Any) -> None:
-    _stopping.set()
 
 
 @shared_task(name="portal.sync.tasks.ensure_streams")
@@ -40,7 +29,7 @@ def watch_canaries() -> None:
 @shared_task(name="portal.sync.tasks.run_stream")
 def run_stream(stream_id: int) -> None:
     """Run one stream for as long as this worker lives."""
-    streams.run_stream(stream_id, _stopping.is_set)
+    streams.run_stream(stream_id, stopping.asked)
 
 
 @shared_task(name="portal.sync.tasks.check_queues")

@@ -32,7 +32,7 @@ class Traffic:
             threading.Thread(target=self._run, args=(dsn, statement, first))
             for dsn, statement, first in (
                 (erp, "UPDATE customers SET credit = %s WHERE account = %s", 0),
-                (crm, "UPDATE accounts SET hold = %s %% 3 WHERE accountnumber = %s", 1),
+                (crm, "UPDATE accounts SET credit = %s WHERE accountnumber = %s", 1),
             )
         ]
         for thread in self._threads:

@@ -74,3 +74,52 @@ def test_another_worker_takes_streams_over_and_a_stopped_one_leaves(
     assert {s["state"] for s in pair.streams().values()} == {"stopped"}
     portal.start()
     change(pair, "by the third")
+
+
+@pytest.mark.usefixtures("second")
+def test_a_worker_that_copies_hands_back_and_leaves_within_ten_seconds(
+    make_pair: Callable[..., Pair], portal: Portal
+) -> None:
+    """A chunk of 30,000 rows, in batches that take seconds each: SIGTERM in the middle
+    of it. Another worker does the whole of it, once."""
+    pair = make_pair()
+    name = f"customers {pair.name}"
+    pair.erp.execute(
+        "INSERT INTO customers (dataareaid, account, name)"
+        " SELECT 'usmf', 'C' || n, 'n' FROM generate_series(1, 30000) n"
+    )
+    pair.crm.execute(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_sleep(2); RETURN NULL; END $$;"
+        "CREATE TRIGGER slow AFTER INSERT ON accounts"
+        " FOR EACH STATEMENT EXECUTE FUNCTION slow()"
+    )
+    ran = pair.portal.must("run", name)
+    wait_until(lambda: exported(pair) >= 10_000, 90, pair.seen)
+    took = portal.worker.terminate(60)
+    assert took <= LEAVING_SECONDS * patience(), portal.tails()
+    assert exported(pair) < 30_000, pair.seen()
+    waiting = portal.rows("SELECT count(*) FROM runs_chunk WHERE state = 'running'")
+    assert waiting == [(0,)]
+    pair.crm.execute("DROP TRIGGER slow ON accounts")
+    portal.start()
+    pair.wait_for("running", name)
+    rows = [leg for leg in pair.runs() if leg["direction"] == "finops_to_dataverse"]
+    assert [(leg["exported"], leg["failed"]) for leg in rows] == [(30_000, 0)]
+    assert pair.value("SELECT count(*) FROM accounts", side="crm") == 30_000
+    _one_id_binds_it_all(pair, portal, name, ran["correlation_id"])
+
+
+def _one_id_binds_it_all(pair: Pair, portal: Portal, name: str, action: str) -> None:
+    """From the command to what the stream did about it, in rows and in log lines."""
+    kinds = portal.rows(
+        "SELECT kind FROM activity_activityevent WHERE correlation_id = %s", action
+    )
+    assert {"map.run", "map.running"} <= {kind for (kind,) in kinds}
+    logs = "".join(path.read_text() for path in portal.data.glob("*.log"))
+    mine = [line for line in logs.splitlines() if action in line]
+    assert any('"map.running"' in line for line in mine), mine
+
+
+def exported(pair: Pair) -> int:
+    return sum(leg["exported"] for leg in pair.runs())

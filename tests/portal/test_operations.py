@@ -17,12 +17,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django.fixtures import Settings
 
 from portal.accounts.models import User
+from portal.activity.models import ActivityEvent
 from portal.alerts.models import Alert
+from portal.correlation import current_id
 from portal.environments.models import Stream
+from portal.maps.models import MapState
 from portal.operations import services
 from portal.operations.models import Kind, Process
 from portal.operations.services import Self
 from portal.runs.models import RunState
+from portal.sync.control import PortalControl
 from portal.sync.journal import PortalJournal
 from portal.sync.models import StreamLatency
 from syncengine.latency import Latencies
@@ -261,3 +265,24 @@ def test_only_staff_see_the_system_page() -> None:
     guest = Client()
     guest.force_login(User.objects.create_user("guest"))
     assert guest.get(reverse("system")).status_code == 403
+
+
+def test_a_request_its_action_and_what_comes_of_it_bear_one_id(staff: Client) -> None:
+    """From the browser to the stream that does what was asked."""
+    table_map = make_map(state=MapState.PAUSED)
+    links = table_map.connection_set
+    answer = staff.post(
+        reverse("map_action"),
+        {"map": table_map.pk, "action": "resume"},
+        headers={"X-Correlation-ID": "0123456789abcdef"},
+    )
+    assert answer.headers["X-Correlation-ID"] == "0123456789abcdef"
+    for stream in Stream.objects.filter(connection_set=links):
+        control = PortalControl(links, stream)
+        for leg in control.configuration().legs:
+            assert control.drained(leg)
+    mine = ActivityEvent.objects.filter(correlation_id="0123456789abcdef")
+    assert {"map.resume", "map.running"} <= {event.kind for event in mine}
+    other = staff.get(reverse("system"), headers={"X-Correlation-ID": "no/good id"})
+    assert len(other.headers["X-Correlation-ID"]) == 32
+    assert current_id() == ""
