@@ -66,7 +66,7 @@ def test_another_worker_takes_streams_over_and_a_stopped_one_leaves(
     took = time.monotonic() - begun
     assert took <= TAKEOVER_SECONDS * patience(), (took, pair.seen())
     wait_until(lambda: not first.members(), 20, lambda: f"{first.members()} ended")
-    assert {s["state"] for s in pair.streams().values()} == {"running"}
+    wait_until(lambda: states(pair) == {"running"}, 60, pair.seen)
 
     took = second.terminate(60)
     assert took <= LEAVING_SECONDS * patience(), second.tail()
@@ -119,6 +119,10 @@ def _one_id_binds_it_all(pair: Pair, portal: Portal, name: str, action: str) -> 
     logs = "".join(path.read_text() for path in portal.data.glob("*.log"))
     mine = [line for line in logs.splitlines() if action in line]
     assert any('"map.running"' in line for line in mine), mine
+
+
+def states(pair: Pair) -> set[str]:
+    return {stream["state"] for stream in pair.streams().values()}
 
 
 def exported(pair: Pair) -> int:
