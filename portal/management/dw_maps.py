@@ -69,6 +69,11 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         help="copy the maps in the order given instead of parents first",
     )
     parser.add_argument(
+        "--approve-filters",
+        action="store_true",
+        help="run although a new filter leaves out many rows",
+    )
+    parser.add_argument(
         "--new-rows-only",
         action="store_true",
         help="leave rows both sides have, and records with an error, as they are",
@@ -178,6 +183,7 @@ def _run_options(options: argparse.Namespace) -> services.RunOptions:
         new_rows_only=options.new_rows_only,
         error_limit=options.max_errors,
         error_percent=percent,
+        approve_filters=options.approve_filters,
     )
 
 

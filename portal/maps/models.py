@@ -127,6 +127,15 @@ class TableMap(models.Model):
         help_text="The side whose changes were lost; empty when it is not one alone.",
     )
     reconcile_tried_at = models.DateTimeField(null=True, blank=True)
+    ran_version = models.ForeignKey(
+        "MapVersion",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        help_text="The version it last ran with.",
+    )
     guard_enabled = models.BooleanField(
         default=True,
         db_default=True,

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from portal.comparisons.models import (
+    Comparison,
+    DifferentColumn,
+    FoundDifference,
+)
 from portal.errors.models import Conflict, SyncError
 from portal.maps.models import MapVersion, TableMap
 from portal.runs.models import Chunk, InitialSyncRun, LegRun
@@ -31,6 +36,9 @@ def remove_maps(ids: Sequence[int]) -> None:
         Chunk.objects.filter(leg_run__run__table_map__in=ids),
         LegRun.objects.filter(run__table_map__in=ids),
         InitialSyncRun.objects.filter(table_map__in=ids),
+        DifferentColumn.objects.filter(difference__comparison__table_map__in=ids),
+        FoundDifference.objects.filter(comparison__table_map__in=ids),
+        Comparison.objects.filter(table_map__in=ids),
     ):
         rows.delete()
     # A map protects its current version.

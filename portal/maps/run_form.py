@@ -36,6 +36,7 @@ def read_options(values: QueryDict) -> RunOptions:
         new_rows_only=values.get("new_rows_only") == "on",
         error_limit=_whole(values.get("error_limit", "")),
         error_percent=_share(values.get("error_percent", "")),
+        approve_filters=values.get("approve_filters") == "on",
     )
 
 

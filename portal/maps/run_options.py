@@ -21,7 +21,8 @@ class RunOptions:
     maps it does not name keep their place. `without` are maps that `related` must not
     add. With `new_rows_only`, rows the other side has are left alone, and so are
     records with an open error. A leg with more failed records than `error_limit`, or a
-    larger share than `error_percent`, ends its run.
+    larger share than `error_percent`, ends its run. `approve_filters`: run although a
+    new filter leaves out many rows that were carried over before.
     """
 
     skip_initial_sync: bool = False
@@ -34,6 +35,7 @@ class RunOptions:
     new_rows_only: bool = False
     error_limit: int | None = None
     error_percent: float | None = None
+    approve_filters: bool = False
 
     def __post_init__(self) -> None:
         if self.error_limit is not None and self.error_limit < 0:

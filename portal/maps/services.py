@@ -15,7 +15,7 @@ from portal.activity import services as activity
 from portal.alerts.services import clear_alert
 from portal.approvals import services as approvals
 from portal.environments.models import ConnectionSet
-from portal.maps import health, preparation, removal
+from portal.maps import health, preparation, removal, scope_changes
 from portal.maps.health import Warned
 from portal.maps.models import Leg, MapState, TableMap
 from portal.maps.queries import open_errors
@@ -205,6 +205,8 @@ def perform(
         _refuse_forbidden(action, chosen)
         prepared = _prepare(chosen, options)
         chosen, warnings = prepared.maps, prepared.warnings
+        if not options.approve_filters:
+            scope_changes.refuse_shrunk(_with_ran_version(chosen))
         places = options.places(prepared.order)
         versions = {table_map.pk: table_map.version_id for table_map in chosen}
     result = ActionResult(action, activity.new_correlation_id(), warnings=warnings)
@@ -233,6 +235,19 @@ def perform(
             result.changed.append(table_map)
         bump_revision([table_map.connection_set_id for table_map in result.changed])
     return result
+
+
+def _with_ran_version(maps: Sequence[TableMap]) -> list[TableMap]:
+    return list(
+        TableMap.objects.filter(
+            pk__in=[one.pk for one in maps], ran_version__isnull=False
+        ).select_related(
+            "version__table_map",
+            "ran_version",
+            "connection_set__finops",
+            "connection_set__dataverse",
+        )
+    )
 
 
 def _present(ids: Sequence[int]) -> list[TableMap]:
@@ -319,6 +334,7 @@ def _apply(
     details: dict[str, object] = {}
     if action is Action.RUN:
         clear_alert("initial_sync_failed", table_map=table_map)
+        TableMap.objects.filter(pk=table_map.pk).update(ran_version=table_map.version)
         if options.copies(table_map.pk):
             _set_legs(table_map, LegMode.QUEUE)
             details["master"] = _create_run(table_map, options, result, user).master

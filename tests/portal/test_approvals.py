@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import psycopg
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -14,6 +17,7 @@ from portal.approvals.models import Approval, ApprovalState
 from portal.environments.models import Stream
 from portal.maps import services as maps
 from portal.maps.models import Leg, MapState, TableMap
+from portal.maps.versions import create_version
 from portal.refusals import ActionForbidden, NotFound, Refusal
 from portal.sync.control import PortalControl
 from portal.sync.models import QueuedChange, SavedQueue
@@ -21,7 +25,12 @@ from portal.sync.saving import saved_lines
 from portal.sync.skipping import resume as resume_skipping
 from syncengine.mapping.model import Direction
 from syncengine.ports import LegConfiguration, MassChange
-from tests.factories import make_map
+from tests.factories import (
+    make_connection_set,
+    make_definition,
+    make_environment,
+    make_map,
+)
 from tests.portal.test_command_line import dw
 
 pytestmark = pytest.mark.django_db
@@ -233,3 +242,48 @@ def test_the_pages_are_for_staff_and_deciding_takes_only_post(
     for path in writing:
         assert client.get(path).status_code == 405
     assert Approval.objects.get().state == ApprovalState.OPEN
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_filter_that_leaves_out_many_rows_asks_before_the_map_runs(
+    make_database: Callable[..., str], admin_client: Client
+) -> None:
+    erp, crm = make_database(), make_database()
+    with psycopg.connect(erp) as connection:
+        connection.execute(
+            "CREATE TABLE customers (account text PRIMARY KEY, name text, hold text)"
+        )
+        connection.execute(
+            "INSERT INTO customers SELECT 'c' || n, 'Name', 'No' "
+            "FROM generate_series(1, 150) n"
+        )
+    with psycopg.connect(crm) as connection:
+        connection.execute(
+            "CREATE TABLE accounts (accountnumber text PRIMARY KEY, name text,"
+            " onhold int)"
+        )
+    table_map = make_map(
+        make_connection_set(
+            finops=make_environment("finops", dsn=erp),
+            dataverse=make_environment("dataverse", dsn=crm),
+        )
+    )
+    maps.run([table_map], skip_initial_sync=True)
+    maps.stop([table_map])
+    for number, text in ((1, '(account != "c1")'), (2, '(account == "c1")')):
+        create_version(
+            table_map,
+            make_definition(version=f"1.0.0.{number}", finops_filter=text),
+        )
+        if number == 1:
+            maps.run([table_map], skip_initial_sync=True)
+            maps.stop([table_map])
+    refused = dw("run", table_map.name, "--skip-initial-sync")
+    assert refused.code == 1
+    assert "149 of 149 rows" in refused.err
+    page = admin_client.post(
+        reverse("map_action"), {"action": "run", "map": table_map.pk}
+    )
+    assert "Approve: run although" in page.content.decode()
+    done = dw("run", table_map.name, "--skip-initial-sync", "--approve-filters")
+    assert done.code == 0
