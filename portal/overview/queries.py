@@ -151,7 +151,8 @@ def _map_statuses(
     errors = open_counts(ids)
     queues = _queues(ids)
     legs: dict[int, list[Leg]] = defaultdict(list)
-    for leg in Leg.objects.filter(table_map__in=ids).order_by("-direction"):
+    ordinary = Leg.objects.filter(table_map__in=ids, scope=0)
+    for leg in ordinary.order_by("-direction"):
         legs[leg.table_map_id].append(leg)
     failed_runs = _last_runs_that_failed(
         [one.pk for one in maps if one.state == "not_running"]

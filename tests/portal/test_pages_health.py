@@ -203,6 +203,35 @@ def test_related_maps_are_named_and_checked_with_the_others(
     assert 'data-map="groups"' in text
 
 
+def planned(text: str) -> list[str]:
+    return re.findall(r'data-testid="planned" data-map="([^"]+)"', text)
+
+
+def test_the_dialog_shows_the_order_of_the_copy_and_keeps_what_was_chosen(
+    admin_client: Client, customers: TableMap
+) -> None:
+    TableMap.objects.update(state=MapState.NOT_RUNNING)
+    text = run_check(admin_client, customers)
+    assert planned(text) == ["groups", "customers"]
+    assert "after groups" in text
+    groups = TableMap.objects.get(name="groups")
+    text = shown(
+        admin_client,
+        "map_run_check",
+        map=[customers.pk],
+        related="on",
+        plan=[customers.pk, groups.pk],
+        include=[customers.pk],
+        copy=[groups.pk],
+        **{f"master_{customers.pk}": "finops"},
+    )
+    assert planned(text) == ["customers", "groups"]
+    assert "groups comes later" in text
+    assert text.count('<option value="finops" selected>') == 1
+    ticked = re.findall(r'name="(include|copy)" value="(\d+)" checked', text)
+    assert ticked == [("include", str(customers.pk)), ("copy", str(groups.pk))]
+
+
 def test_the_dialog_asks_for_the_check_and_works_without_it(
     admin_client: Client, customers: TableMap
 ) -> None:

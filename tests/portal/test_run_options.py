@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from django.http import QueryDict
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
@@ -15,6 +16,7 @@ from portal.environments.models import ConnectionSet
 from portal.errors.models import SyncError
 from portal.maps import services as maps
 from portal.maps.models import MapState, TableMap
+from portal.maps.run_form import chosen_maps, read_options
 from portal.maps.run_options import RunOptions
 from portal.refusals import ActionForbidden, Refusal
 from portal.runs import chunks, progress
@@ -144,6 +146,32 @@ def test_too_many_failed_records_end_a_run(
         )
         assert table_map.state_reason.startswith("too_many_errors: 2 of 10 records")
         assert SyncError.objects.count() == 2
+
+
+def test_the_dialog_says_which_maps_run_and_how() -> None:
+    sent = QueryDict(
+        "action=run&map=2&related=on&initial_sync=on&master=finops"
+        "&plan=2&plan=1&plan=3&include=2&include=1&copy=2&master_1=dataverse"
+        "&error_limit=5&error_percent=0,5 %25&new_rows_only=on"
+    )
+    assert chosen_maps(sent) == [2, 1]
+    options = read_options(sent)
+    assert options == RunOptions(
+        master=Side.FINOPS,
+        masters={1: Side.DATAVERSE},
+        skipped=frozenset({1}),
+        order=[2, 1, 3],
+        new_rows_only=True,
+        error_limit=5,
+        error_percent=0.5,
+    )
+    assert options.places({1: 10, 2: 20, 3: 30, 4: 5}) == {2: 10, 1: 20, 3: 30, 4: 5}
+    plain = QueryDict("map=7&related=on")
+    assert chosen_maps(plain) == [7]
+    wanted = RunOptions(skip_initial_sync=True, related=True, order=[])
+    assert read_options(plain) == wanted
+    with pytest.raises(Refusal, match="whole number"):
+        read_options(QueryDict("error_limit=many"))
 
 
 def test_senseless_limits_are_refused() -> None:
