@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,13 @@ from portal.errors.queries import WAITING, ErrorFilter
 from syncengine.mapping.causes import CODES, recovery_of
 
 SAMPLES = 3
+
+_OPEN_SAMPLES = """
+SELECT e.* FROM unnest(%s::bigint[]) c(id) CROSS JOIN LATERAL (
+    SELECT * FROM errors_syncerror
+    WHERE cause_id = c.id AND state IN ('open', 'retrying')
+    ORDER BY id DESC LIMIT %s) e
+"""
 
 COUNTED = {
     WAITING: "waiting_count",
@@ -115,8 +123,18 @@ def samples(cause: ErrorGroup) -> list[SyncError]:
     return list(rows[:SAMPLES])
 
 
+def _open_samples(ids: Sequence[int]) -> dict[int, list[SyncError]]:
+    """The newest open errors of each cause, in one query."""
+    found: dict[int, list[SyncError]] = defaultdict(list)
+    for error in SyncError.objects.raw(_OPEN_SAMPLES, [list(ids), SAMPLES]):
+        found[error.cause_id or 0].append(error)
+    return found
+
+
 def documents(causes: Iterable[ErrorGroup]) -> list[dict[str, Any]]:
     """Causes as `dw errors --by-cause --json` gives them."""
+    chosen = list(causes)
+    found = _open_samples([cause.pk for cause in chosen])
     return [
         {
             "id": cause.pk,
@@ -138,8 +156,8 @@ def documents(causes: Iterable[ErrorGroup]) -> list[dict[str, Any]]:
                     "message": error.message,
                     "source_row": error.source_row,
                 }
-                for error in samples(cause)
+                for error in found[cause.pk]
             ],
         }
-        for cause in causes
+        for cause in chosen
     ]
