@@ -17,7 +17,10 @@ def main(source: str, target: str, folder: str) -> None:
         pipelines_dir=folder,
     )
     table = sql_table(
-        credentials=source, table="customers", backend="pyarrow", chunk_size=50_000
+        credentials=source.replace("postgresql:", "postgresql+psycopg2:", 1),
+        table="customers",
+        backend="pyarrow",
+        chunk_size=50_000,
     )
     pipeline.run(table, write_disposition="replace", loader_file_format="csv")
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('maps', '0007_mass_change_guard'),
+        ('maps', '0008_last_action'),
     ]
 
     operations = [
