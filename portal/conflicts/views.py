@@ -84,7 +84,7 @@ def _page(
 ) -> HttpResponse:
     present: dict[str, Any] = {}
     if changed is not None:
-        present = {key.value: values for key, values in changed.present.items()}
+        present = {one.value: changed.present[one] for one in Side}
     return page(
         request,
         "portal/conflict_page.html",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import traceback
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
 import psycopg
 
+from syncengine.connectors.base import Connector, HeldRecord, ReadRequest, Writer
 from syncengine.live import LiveStream
 from syncengine.mapping.compiled import CompiledLeg
 from syncengine.mapping.compiler import compile_leg
@@ -34,6 +37,49 @@ QUIET_SECONDS = 20.0
 
 Key = tuple[str, str]
 """A table (`groups` or `customers`) and the record's key in it."""
+
+
+class Wandering:
+    """A connector of a system whose clock goes forwards and back: what it says of the
+    moment a row was written is off by up to an hour, differently each time."""
+
+    def __init__(self, connector: Connector, seed: int) -> None:
+        self._connector = connector
+        self._random = random.Random(seed)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connector, name)
+
+    def writer(self, link: str, **options: Any) -> Any:
+        return _WanderingWriter(self._connector.writer(link, **options), self._random)
+
+
+class _WanderingWriter:
+    def __init__(self, writer: Writer, choose: random.Random) -> None:
+        self._writer = writer
+        self._random = choose
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
+
+    @contextmanager
+    def hold(self, request: ReadRequest, key: tuple[str | None, ...]) -> Iterator[Any]:
+        with self._writer.hold(request, key) as held:
+            yield _WanderingRecord(held, self._random.uniform(-3600, 3600))
+
+
+class _WanderingRecord:
+    def __init__(self, held: HeldRecord, seconds: float) -> None:
+        self._held = held
+        self._seconds = seconds
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._held, name)
+
+    @property
+    def committed_at(self) -> datetime | None:
+        told = self._held.committed_at
+        return None if told is None else told + timedelta(seconds=self._seconds)
 
 
 class Worker:
