@@ -119,7 +119,8 @@ class RecordFailure:
     as far as it got. `group` binds the records of one parked source transaction.
     `phase` is `live`, `initial`, `queue` or `retry`; a retry that fails leaves phase,
     group and position as they were. `awaits` is the token of the record it waits for
-    (`syncengine.awaiting`), where that is known.
+    (`syncengine.awaiting`), where that is known. With `polled` it is tried again by
+    itself whatever its code.
     """
 
     map_id: int
@@ -136,6 +137,7 @@ class RecordFailure:
     source_row: Mapping[str, str | None] = field(default_factory=dict)
     mapped_row: Mapping[str, str | None] = field(default_factory=dict)
     awaits: str = ""
+    polled: bool = False
 
 
 @dataclass(frozen=True)

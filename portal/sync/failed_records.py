@@ -253,5 +253,5 @@ def _row(failure: RecordFailure) -> dict[str, Any]:
         "awaits": failure.awaits,
         "cause_text": text,
         "signature": cause_signature(failure.code, failure.column, text),
-        "polled": bool(waits_of(failure.code)),
+        "polled": failure.polled or bool(waits_of(failure.code)),
     }

@@ -7,11 +7,12 @@ refused one's source transaction wait with it; they say so and name the culprit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from syncengine.awaiting import awaited
 from syncengine.connectors.base import is_part
 from syncengine.live.routing import Item, Refusal, Routed
-from syncengine.mapping.causes import HELD
+from syncengine.mapping.causes import HELD, Recovery, recovery_of
 from syncengine.mapping.compiled import Row, named_values
 from syncengine.mapping.model import OnError
 from syncengine.ports import RecordFailure
@@ -34,6 +35,12 @@ def failures_of(
     )
     reasons = {item: refused.get(item) or item.refusal for item in parked}
     first = parked[0] if parked else None
+    # What waits for a record may wait for one that is held back because of it.
+    polled = all(
+        recovery_of(reason.code) is Recovery.WAITING
+        for reason in reasons.values()
+        if reason is not None
+    )
     result: list[RecordFailure] = []
     for item in waiting:
         reason = reasons.get(item)
@@ -44,7 +51,8 @@ def failures_of(
         item.parked = True
         item.leg.has_errors = True
         item.leg.open_keys.add(item.source_key)
-        result.append(_failure(routed, item, reason, phase))
+        failure = _failure(routed, item, reason, phase)
+        result.append(replace(failure, polled=polled and item not in reasons))
     return _last_per_record(result)
 
 

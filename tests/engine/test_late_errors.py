@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from syncengine.mapping.causes import HELD
 from syncengine.mapping.model import OnError
+from syncengine.ports import LegMode
 from tests.engine.link import CUSTOMERS, GROUPS, Link
 from tests.waiting import wait_until
 
@@ -45,3 +47,21 @@ def test_a_change_that_is_held_back_is_not_taken_for_done(link: Link) -> None:
     link.erp.execute("UPDATE customers SET name = 'short' WHERE account = 'C2'")
     wait_until(lambda: not link.state.errors, message=lambda: f"{link.state.errors}")
     assert link.crm.execute(credit).fetchone() == (2,)
+
+
+def test_what_is_held_back_by_a_record_that_waits_goes_on_by_itself(
+    link: Link,
+) -> None:
+    """The one that waits may wait for it: a parent held back because of its child."""
+    link.start()
+    link.set_mode(1, LegMode.QUEUE)
+    with link.erp.transaction():
+        link.erp.execute("INSERT INTO groups VALUES ('usmf', '10', '')")
+        link.erp.execute(
+            "INSERT INTO customers (dataareaid, account, name, groupid)"
+            " VALUES ('usmf', 'C1', 'a', NULL), ('usmf', 'C2', 'b', '10')"
+        )
+    wait_until(lambda: len(link.state.errors) == 2)
+    failures = {e.failure.key[1]: e.failure for e in link.state.errors.values()}
+    assert failures["C2"].code == "lookup_not_found"
+    assert (failures["C1"].code, failures["C1"].polled) == (HELD, True)

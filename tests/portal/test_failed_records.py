@@ -106,11 +106,13 @@ def test_only_what_may_pass_is_retried_by_itself_ever_later(
             failed(customers, "A"),
             failed(customers, "B", code="lookup_not_found"),
             failed(customers, "C", code="transaction_held", group="t1"),
+            failed(customers, "D", code="transaction_held", group="t2", polled=True),
         ]
     )
     by_key = {error.key_text: error for error in SyncError.objects.all()}
     assert by_key["usmf / A"].not_before is None
     assert by_key["usmf / C"].not_before is None
+    assert by_key["usmf / D"].not_before is not None
     waits = []
     for _ in range(len(FIRST_WAITS) + 2):
         error = SyncError.objects.get(key_text="usmf / B")
