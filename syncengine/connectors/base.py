@@ -6,7 +6,7 @@ opaque text that sorts with `Connector.position_key`, a write is one batch.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -481,10 +481,12 @@ class Connector(Protocol):
         confirmed: its users wait for it. With `own` it also gives what the opposite
         stream wrote here (not copies and settlements)."""
 
-    def send_sign(self, link: str, sign: str) -> None:
+    def send_sign(
+        self, link: str, sign: str, sending: Callable[[], None] | None = None
+    ) -> None:
         """Have the change streams of this environment give a transaction without
-        changes that carries `sign`. Raises SetupError `sign_refused` where the
-        account may not."""
+        changes that carries `sign`; `sending` is called right before it is made.
+        Raises SetupError `sign_refused` where the account may not."""
 
     def writer(self, link: str, *, durable: bool = False) -> Writer:
         """A writer whose transactions carry the mark of `link`. With `durable` all it

@@ -63,9 +63,12 @@ class Canary:
             return
         self._number += 1
         sign = f"{self._link} {self._name} {self._number}"
-        self._sent[sign] = time.monotonic()
+
+        def sending() -> None:
+            self._sent[sign] = time.monotonic()
+
         try:
-            self._source.send_sign(self._link, sign)
+            self._source.send_sign(self._link, sign, sending)
         except EngineError:
             self._sent.pop(sign, None)
             raise

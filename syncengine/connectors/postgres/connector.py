@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
@@ -122,12 +122,16 @@ class PostgresConnector:
 
         return PostgresStream(self.settings, link, position, prompt=prompt, own=own)
 
-    def send_sign(self, link: str, sign: str) -> None:
+    def send_sign(
+        self, link: str, sign: str, sending: Callable[[], None] | None = None
+    ) -> None:
         """A logical message in a transaction of its own. It waits for our disk and for
         nobody else's: its own stream may be what a commit waits for."""
         with self._connected("sign") as connection:
             try:
                 connection.execute("SET synchronous_commit = local")
+                if sending is not None:
+                    sending()
                 connection.execute(_SIGN, (SIGN_PREFIX, sign))
             except (InsufficientPrivilege, ReadOnlySqlTransaction) as error:
                 raise SetupError(
