@@ -5,10 +5,12 @@ Only `enqueue` adds; it holds the leg's row, as does whoever takes the queue awa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Q
 
 from portal.maps.models import Leg
@@ -16,6 +18,20 @@ from portal.sync.failed_records import key_text
 from portal.sync.models import KeptChange, QueuedChange
 from syncengine.mapping.model import Direction
 from syncengine.ports import LegConfiguration, LegMode, QueuedEntry
+
+_KEEP = """
+INSERT INTO sync_queuedchange (table_map_id, direction, position, ordinal,
+    transaction_id, committed_at, kind, key, key_text, columns, new, old, size, scope,
+    created_at)
+SELECT n.table_map_id, n.direction, n.position, n.ordinal, n.transaction_id,
+    n.committed_at, n.kind, n.key, n.key_text, n.columns, nullif(n.new, 'null'),
+    nullif(n.old, 'null'), n.size, n.scope, now()
+FROM jsonb_to_recordset(%s::jsonb) AS n(
+    table_map_id bigint, direction text, position text, ordinal integer,
+    transaction_id text, committed_at timestamptz, kind text, key jsonb, key_text text,
+    columns jsonb, new jsonb, old jsonb, size integer, scope bigint)
+ON CONFLICT DO NOTHING
+"""
 
 _TOGETHER = """
 SELECT q.* FROM unnest(%s::bigint[], %s::text[], %s::bigint[])
@@ -46,11 +62,10 @@ def enqueue(entries: Sequence[QueuedEntry]) -> None:
             if (leg := legs.get(_leg_of(entry))) is not None
             and entry.position > leg.queued_through
         ]
-        QueuedChange.objects.bulk_create(
-            [_row_of(entry) for entry in fresh],
-            batch_size=1000,
-            ignore_conflicts=True,
-        )
+        if fresh:
+            with connection.cursor() as cursor:
+                rows = [_row_of(entry) for entry in fresh]
+                cursor.execute(_KEEP, [json.dumps(rows)])
         newest: dict[tuple[int, str, int], str] = {}
         for entry in fresh:
             key = _leg_of(entry)
@@ -129,24 +144,24 @@ def _second(pair: tuple[int, str]) -> str:
     return pair[1]
 
 
-def _row_of(entry: QueuedEntry) -> QueuedChange:
+def _row_of(entry: QueuedEntry) -> dict[str, Any]:
     values = (*(entry.new or ()), *(entry.old or ()))
-    return QueuedChange(
-        table_map_id=entry.map_id,
-        direction=entry.direction.value,
-        position=entry.position,
-        ordinal=entry.ordinal,
-        transaction_id=entry.transaction_id,
-        committed_at=entry.committed_at,
-        kind=entry.kind,
-        key=list(entry.key),
-        key_text=key_text(entry.key),
-        columns=list(entry.columns),
-        new=None if entry.new is None else list(entry.new),
-        old=None if entry.old is None else list(entry.old),
-        size=sum(len(value) for value in values if value is not None),
-        scope=entry.scope,
-    )
+    return {
+        "table_map_id": entry.map_id,
+        "direction": entry.direction.value,
+        "position": entry.position,
+        "ordinal": entry.ordinal,
+        "transaction_id": entry.transaction_id,
+        "committed_at": entry.committed_at.isoformat(),
+        "kind": entry.kind,
+        "key": entry.key,
+        "key_text": key_text(entry.key),
+        "columns": entry.columns,
+        "new": entry.new,
+        "old": entry.old,
+        "size": sum(len(value) for value in values if value is not None),
+        "scope": entry.scope,
+    }
 
 
 def entry_of(row: KeptChange) -> QueuedEntry:

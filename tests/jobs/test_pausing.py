@@ -132,6 +132,15 @@ def test_a_slot_dropped_under_a_running_stream_is_never_green(
         pair.seen,
         poll=0.2,
     )
+    # From when the stream reads again, changes are known again.
+    wait_until(
+        lambda: pair.admin.execute(
+            "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND active",
+            [slot],
+        ).fetchone(),
+        60,
+        pair.seen,
+    )
     add(pair, "C")
     pair.wait_value("SELECT count(*) FROM crmgroups WHERE groupid = 'C'", 1, side="crm")
     pair.portal.must("compare", name, "--repair", "finops")

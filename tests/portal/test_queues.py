@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -15,6 +16,9 @@ from django.urls import reverse
 
 from portal.activity.models import ActivityEvent
 from portal.alerts.models import Alert
+from portal.comparisons.after_gaps import ask_where_needed
+from portal.comparisons.models import Comparison, Trigger
+from portal.environments.connectors import connector_for
 from portal.environments.models import ConnectionSet, Stream
 from portal.maps import maintenance, reconciling
 from portal.maps import services as maps
@@ -24,6 +28,7 @@ from portal.refusals import ActionForbidden, NotFound
 from portal.sync import limits, skipping, spooling
 from portal.sync.control import PortalControl
 from portal.sync.models import QueuedChange, SavedQueue, SetAsideChange
+from portal.sync.released import watch_logs
 from portal.sync.saving import saved_lines
 from portal.sync.set_aside import remember_tables
 from syncengine.mapping.model import ColumnMap, ColumnMapType, Direction
@@ -36,7 +41,12 @@ from syncengine.mapping.schema import (
     UniqueKey,
 )
 from syncengine.mapping.schema_json import table_from_json, table_to_json
-from tests.factories import make_connection_set, make_definition, make_map
+from tests.factories import (
+    make_connection_set,
+    make_definition,
+    make_environment,
+    make_map,
+)
 from tests.portal.page_rows import ago, make_queued
 
 pytestmark = pytest.mark.django_db
@@ -491,3 +501,52 @@ def test_limits_are_changed_by_page_and_command(
     assert (links.log_limit_bytes, links.spool_bytes) == (1000, 500)
     assert PortalControl(links, Stream.objects.first()).budget().limit_bytes == 1000  # type: ignore[arg-type]
     assert ActivityEvent.objects.filter(kind="connection_set.limits").count() == 2
+
+
+def test_running_maps_are_compared_once_after_a_gap() -> None:
+    table_map = make_map(state=MapState.RUNNING)
+    waiting = make_map(table_map.connection_set, name="two", state=MapState.RUNNING)
+    make_queued(waiting)
+    spooling.gap(stream_of(table_map), FORWARD, "The slot was dropped.")
+    assert ask_where_needed() == 1
+    assert ask_where_needed() == 0
+    comparison = Comparison.objects.get()
+    assert (comparison.table_map, comparison.trigger) == (table_map, Trigger.GAP)
+    assert comparison.winner == ""
+    Comparison.objects.all().delete()
+    ConnectionSet.objects.update(after_gap="repair")
+    spooling.gap(stream_of(table_map), FORWARD, "Again.")
+    assert ask_where_needed() == 1
+    assert Comparison.objects.get().winner == "finops"
+    Comparison.objects.all().delete()
+    ConnectionSet.objects.update(after_gap="leave")
+    spooling.gap(stream_of(table_map), FORWARD, "And again.")
+    assert ask_where_needed() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_log_that_nobody_reads_is_released_beyond_its_limit(
+    make_database: Callable[..., str],
+) -> None:
+    dsn = make_database(prefix="erp")
+    with psycopg.connect(dsn, autocommit=True) as session:
+        session.execute("CREATE TABLE customers (account text PRIMARY KEY)")
+        links = make_connection_set(finops=make_environment("finops", dsn=dsn))
+        table_map = make_map(links, state=MapState.RUNNING)
+        Stream.objects.filter(source="finops").update(position="00000000/00000001")
+        connector = connector_for(links.finops)
+        connector.install(links.link_id, ["customers"])
+        watch_logs()
+        stream = Stream.objects.get(source="finops")
+        assert stream.retained_bytes is not None
+        table_map.refresh_from_db()
+        assert table_map.reconcile_needed_at is None
+        ConnectionSet.objects.update(log_limit_bytes=50_000)
+        session.execute("SET synchronous_commit = on")
+        session.execute(
+            "INSERT INTO customers SELECT n::text FROM generate_series(1, 2000) n"
+        )
+        watch_logs()
+    table_map.refresh_from_db()
+    assert "while no worker ran" in table_map.reconcile_reason
+    assert connector.held_log(links.link_id) is None
