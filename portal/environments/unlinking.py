@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import connection, transaction
@@ -27,6 +28,7 @@ from portal.maps.preparation import one_at_a_time
 from portal.maps.removal import remove_maps
 from portal.refusals import ActionForbidden, NotFound, Refusal
 from portal.sync.leases import held_streams
+from portal.units import services as units
 from syncengine.errors import EngineError, SetupError
 from syncengine.mapping.model import Side
 
@@ -149,6 +151,14 @@ def _leave(connection_set: ConnectionSet, *, force: bool) -> tuple[Remains, ...]
         raise _Undone(
             _refusal(connection_set, unreachable, "; nothing was removed anywhere.")
         )
+    if not _units_ended(connection_set) and not force:
+        raise _Undone(
+            Refusal(
+                f"Atomic writes of {connection_set.name} are in doubt; nothing was "
+                "removed. Resolve them ('dw units resolve') and try again.",
+                code="units_in_doubt",
+            )
+        )
     missed = {remains.environment for remains in unreachable}
     reached = [
         side for side in Side if connection_set.environment(side).name not in missed
@@ -172,6 +182,15 @@ def _streams_ended(connection_set: ConnectionSet) -> bool:
             return False
         time.sleep(POLL_SECONDS)
     return True
+
+
+def _units_ended(connection_set: ConnectionSet) -> bool:
+    """End every unit as it was decided, now that none can begin: the decisions go
+    with the set."""
+    if not connection_set.units.exists():
+        return True
+    resolved = units.resolve_set(connection_set, older_than=timedelta(0))
+    return not (resolved.waiting or resolved.unreachable)
 
 
 def _failures(

@@ -14,6 +14,7 @@ from django.core.management import call_command
 from portal.activity.models import ActivityEvent
 from portal.alerts.models import Alert
 from portal.environments.models import ConnectionSet
+from portal.environments.services import unlink
 from portal.maps.models import Leg, MapState
 from portal.refusals import Refusal
 from portal.units import services
@@ -60,7 +61,8 @@ def present(pair: Pair, account: str) -> tuple[bool, bool]:
 def live(link: ConnectionSet, pair: Pair) -> Iterator[ConnectionSet]:
     make_map(link, definition=CUSTOMERS_MAP, state=MapState.RUNNING)
     yield link
-    services.resolve_set(link, older_than=timedelta(0))
+    if ConnectionSet.objects.filter(pk=link.pk).exists():
+        services.resolve_set(link, older_than=timedelta(0))
 
 
 def died_at(live: ConnectionSet, unit_id: str, step: str) -> None:
@@ -207,3 +209,16 @@ def test_an_environment_out_of_reach_refuses_before_anything_is_noted() -> None:
         services.write(make_connection_set(), "u-6", [customer("G1")])
     assert refused.value.retryable
     assert not AtomicUnit.objects.exists()
+
+
+def test_unlinking_ends_what_is_in_doubt_before_the_decision_is_gone(
+    live: ConnectionSet, pair: Pair
+) -> None:
+    died_at(live, "u-7", "decided")
+    Leg.objects.all().delete()
+    live.maps.update(state=MapState.NOT_RUNNING)
+    unlink(live)
+    assert present(pair, "D1") == (True, True)
+    assert not AtomicUnit.objects.exists()
+    prepared = pair.erp.execute("SELECT count(*) FROM pg_prepared_xacts").fetchone()
+    assert prepared == (0,)
