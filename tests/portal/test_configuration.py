@@ -204,14 +204,16 @@ def test_an_environment_is_linked_once(document: Document) -> None:
         apply_document(second)
 
 
-def test_a_company_is_not_unlinked_under_a_map_in_use(document: Document) -> None:
+def test_a_company_is_unlinked_under_a_running_map_but_not_under_a_copying_one(
+    document: Document,
+) -> None:
     apply_document(document)
     (link,) = document.connection_sets
     without = replace(document, connection_sets=(replace(link, legal_entities=()),))
-    TableMap.objects.update(state=MapState.PAUSED)
-    with pytest.raises(ConfigurationRefused, match="stop these maps first"):
+    TableMap.objects.update(state=MapState.INITIALIZING)
+    with pytest.raises(ConfigurationRefused, match="wait for the initial sync"):
         apply_document(without)
-    TableMap.objects.update(state=MapState.NOT_RUNNING)
+    TableMap.objects.update(state=MapState.RUNNING)
     details = apply_document(without)[2].details
     assert details == ("company usmf / USMF unlinked",)
     assert not ConnectionSet.objects.get().legal_entity_pairs()
