@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+SCHEMA_CHANGED = "schema_changed"
+"""The kind of alert about a map that waits because its tables do not fit it."""
+
 _RAISE = """
 INSERT INTO alerts_alert AS a (
     kind, subject, severity, connection_set_id, table_map_id, message, details,

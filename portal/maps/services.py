@@ -12,7 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from portal.activity import services as activity
-from portal.alerts.services import clear_alert
+from portal.alerts.services import SCHEMA_CHANGED, clear_alert
 from portal.approvals import services as approvals
 from portal.environments.models import ConnectionSet
 from portal.maps import health, preparation, removal, scope_changes
@@ -347,6 +347,7 @@ def _apply(
         _set_legs(table_map, LegMode.DRAIN)
     else:
         discarded = _discard(table_map)
+        clear_alert(SCHEMA_CHANGED, table_map=table_map)
         result.discarded += discarded
         details["discarded_changes"] = discarded
     table_map.state = new

@@ -9,6 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from portal.activity import services as activity
+from portal.alerts.services import SCHEMA_CHANGED, clear_alert, raise_alert
 from portal.approvals import services as approvals
 from portal.conflicts.loops import pause_loop
 from portal.environments.models import ConnectionSet, Stream
@@ -154,6 +155,7 @@ class PortalControl:
             wake_waiting(self._set_id)
         if old not in (MapState.INITIALIZING, MapState.RESUMING):
             return
+        clear_alert(SCHEMA_CHANGED, table_map=table_map)
         table_map.state = MapState.RUNNING
         table_map.state_reason = ""
         table_map.state_changed_at = timezone.now()
@@ -197,6 +199,13 @@ class PortalControl:
                 new_state=MapState.RESUMING,
                 details={"code": code},
             )
+        raise_alert(
+            SCHEMA_CHANGED,
+            f"{table_map.name} waits for its tables: {message}",
+            table_map=table_map,
+            severity="error",
+            code=code,
+        )
         table_map.save(update_fields=["state", "state_reason", "state_changed_at"])
         _bump(self._set_id)
 

@@ -286,3 +286,24 @@ def test_a_request_its_action_and_what_comes_of_it_bear_one_id(staff: Client) ->
     other = staff.get(reverse("system"), headers={"X-Correlation-ID": "no/good id"})
     assert len(other.headers["X-Correlation-ID"]) == 32
     assert current_id() == ""
+
+
+def test_a_map_whose_tables_do_not_fit_is_an_alert_until_it_goes_on() -> None:
+    table_map = make_map(state=MapState.RUNNING)
+    links = table_map.connection_set
+    streams = Stream.objects.filter(connection_set=links)
+    controls = [PortalControl(links, stream) for stream in streams]
+    leg = controls[0].configuration().legs[0]
+    controls[0].schema_broken(leg, "DIPV1025", "The column memo is gone.")
+    alert = Alert.objects.get(kind="schema_changed")
+    assert (alert.table_map, alert.severity) == (table_map, "error")
+    assert "memo is gone" in alert.message
+    table_map.refresh_from_db()
+    assert table_map.state_reason == "DIPV1025: The column memo is gone."
+    for control in controls:
+        for one in control.configuration().legs:
+            control.drained(one)
+    alert.refresh_from_db()
+    table_map.refresh_from_db()
+    assert (table_map.state, table_map.state_reason) == (MapState.RUNNING, "")
+    assert alert.closed_at is not None
