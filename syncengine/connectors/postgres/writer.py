@@ -324,9 +324,7 @@ class PostgresWriter:
             connection.execute(_MARK, [MARK_PREFIX, self._link])
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
             for group in groups:
-                for operation in group.operations:
-                    single = Group(group.leg, group.kind, [operation])
-                    refused.extend(self._try(connection, single))
+                refused.extend(self._try(connection, group))
         except psycopg.Error as error:
             raise self._engine_error(error) from error
         finally:
@@ -346,6 +344,13 @@ class PostgresWriter:
             if not isinstance(meaning, Outcome):
                 raise
             connection.execute("ROLLBACK TO SAVEPOINT attempt")
+            connection.execute("RELEASE SAVEPOINT attempt")
+            operations = group.operations
+            if len(operations) > 1:
+                middle = len(operations) // 2
+                halves = (operations[:middle], operations[middle:])
+                parts = [Group(group.leg, group.kind, half) for half in halves]
+                return [one for part in parts for one in self._try(connection, part)]
             meaning.reference = group.operations[0].reference
             return [meaning]
         connection.execute("RELEASE SAVEPOINT attempt")
