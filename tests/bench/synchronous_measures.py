@@ -11,7 +11,7 @@ import psycopg
 
 from syncengine.errors import SetupError
 from syncengine.mapping.model import Side
-from tests.bench.cluster import execute, settle
+from tests.bench.cluster import execute, fetch, settle
 from tests.bench.engine import LiveProcess
 from tests.bench.live_measures import mapped_tables, native
 from tests.bench.load import Table
@@ -53,11 +53,12 @@ def ours(on: PostgresServer, *, waits: bool) -> Iterator[Table]:
 
 @contextmanager
 def theirs(on: PostgresServer) -> Iterator[Table]:
-    """Native logical replication as a synchronous standby, as its manual says."""
+    """Native logical replication as a synchronous standby, on one server: its own
+    commits must not wait for itself."""
     with native(on, "L") as running:
         execute(
             running.right.dsn,
-            "ALTER SUBSCRIPTION native_l SET (synchronous_commit = on)",
+            "ALTER SUBSCRIPTION native_l SET (synchronous_commit = local)",
         )
         execute(
             running.left.dsn, "ALTER SYSTEM SET synchronous_standby_names = native_l"
@@ -68,6 +69,13 @@ def theirs(on: PostgresServer) -> Iterator[Table]:
         finally:
             execute(running.left.dsn, "ALTER SYSTEM RESET synchronous_standby_names")
             execute(running.left.dsn, "SELECT pg_reload_conf()")
+            wait_until(
+                lambda: (
+                    fetch(running.left.dsn, "SHOW synchronous_standby_names") == [("",)]
+                ),
+                CAUGHT_UP_SECONDS,
+                "nobody is waited for",
+            )
 
 
 def commits(table: Table, seconds: float, clients: int) -> list[float]:
