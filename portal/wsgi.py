@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 os.environ.setdefault("DUALWRITE_PROCESS", "web")
 
+from django.core.signals import request_started
 from django.core.wsgi import get_wsgi_application
 
 application = get_wsgi_application()
 
 
-def _sign() -> None:
-    """Say that this process lives, once Django is set up."""
+def _sign(**_: Any) -> None:
+    """Say from the first request on that this process lives.
+
+    Not earlier: a server that loads the program before it forks would hand its
+    children a database pool whose threads stayed behind, and they would wait for a
+    connection for ever.
+    """
     from portal.operations import pulse
     from portal.operations.models import Kind
 
-    pulse.start(Kind.WEB)
+    if request_started.disconnect(_sign):
+        pulse.start(Kind.WEB)
 
 
-_sign()
+request_started.connect(_sign)

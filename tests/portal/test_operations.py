@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import timedelta
 from io import StringIO
 
@@ -307,3 +310,22 @@ def test_a_map_whose_tables_do_not_fit_is_an_alert_until_it_goes_on() -> None:
     table_map.refresh_from_db()
     assert (table_map.state, table_map.state_reason) == (MapState.RUNNING, "")
     assert alert.closed_at is not None
+
+
+def test_a_web_server_may_load_the_program_before_it_forks() -> None:
+    """A thread or a pool from before a fork would leave the children without one."""
+    loaded = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import threading, portal.wsgi\n"
+            "from django.db import connections\n"
+            "print(threading.active_count(), len(connections['default']"
+            "._connection_pools))",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "DUALWRITE_PROCESS": "web"},
+    )
+    assert loaded.stdout.split() == ["1", "0"], loaded.stderr
