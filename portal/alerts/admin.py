@@ -10,9 +10,9 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from portal.administration import ReadOnlyAdmin
+from portal.administration import ReadOnlyAdmin, ReadOnlyInline
 from portal.alerts import rules
-from portal.alerts.models import Alert, AlertRule
+from portal.alerts.models import Alert, AlertRule, RuleFiring
 
 
 @admin.register(Alert)
@@ -22,6 +22,13 @@ class AlertAdmin(ReadOnlyAdmin):
     list_display = ("opened_at", "severity", "kind", "message", "closed_at")
     list_filter = ("severity", "kind")
     search_fields = ("message",)
+
+
+class RuleFiringInline(ReadOnlyInline):
+    """When the rule last acted, and on what."""
+
+    model = RuleFiring
+    per_page = 50
 
 
 @admin.register(AlertRule)
@@ -41,6 +48,7 @@ class AlertRuleAdmin(ModelAdmin):
     list_filter = ("measure", "action", "enabled")
     list_select_related = ("connection_set", "table_map")
     search_fields = ("name",)
+    inlines = (RuleFiringInline,)
 
     def save_model(
         self,

@@ -33,7 +33,7 @@ from syncengine.mapping.model import Direction
 
 
 def connection_sets() -> list[SetStatus]:
-    """Everything, in seven queries however many maps there are."""
+    """Everything, in nine queries however many maps there are."""
     sets = list(
         ConnectionSet.objects.select_related("finops", "dataverse").order_by("name")
     )

@@ -194,5 +194,8 @@ class StreamLatency(models.Model):
     counts = ArrayField(models.BigIntegerField())
     seconds = models.FloatField(default=0)
 
+    class Meta:
+        verbose_name_plural = "stream latencies"
+
     def __str__(self) -> str:
         return str(self.stream)

@@ -10,9 +10,22 @@ from django.test import Client
 
 from portal.accounts.models import User
 from portal.celery import app
+from portal.environments.models import Stream
+from portal.sync.models import (
+    RememberedTable,
+    RowCount,
+    SavedQueue,
+    SavedQueuePart,
+    StreamLatency,
+)
 from tests.factories import make_map
 
-TOPICS = ("accounts", "environments", "maps", "runs", "errors", "activity", "sync")
+MODELS = [
+    model
+    for topic in apps.get_app_configs()
+    if topic.name.startswith("portal.")
+    for model in topic.get_models()
+]
 
 
 @pytest.fixture
@@ -44,9 +57,7 @@ def test_the_admin_is_for_staff_only(client: Client) -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(
-    "model", [m for topic in TOPICS for m in apps.get_app_config(topic).get_models()]
-)
+@pytest.mark.parametrize("model", MODELS)
 def test_every_model_that_is_not_a_line_has_an_admin_list(
     administrator: Client, model: type
 ) -> None:
@@ -64,6 +75,35 @@ def test_every_model_that_is_not_a_line_has_an_admin_list(
     assert administrator.get(url).status_code == 200
     for row in model.objects.all():  # type: ignore[attr-defined]
         assert administrator.get(f"{url}{row.pk}/change/").status_code == 200
+
+
+@pytest.mark.django_db
+def test_rows_of_streams_and_queues_open_in_the_admin(administrator: Client) -> None:
+    table_map = make_map()
+    connection_set = table_map.connection_set
+    stream = Stream.objects.get(connection_set=connection_set, source="finops")
+    StreamLatency.objects.create(stream=stream, counts=[0, 3], seconds=1.5)
+    RowCount.objects.create(
+        table_map=table_map, direction="finops_to_dataverse", outcome="insert", rows=7
+    )
+    RememberedTable.objects.create(
+        connection_set=connection_set, side="finops", name="customers", document={}
+    )
+    saved = SavedQueue.objects.create(table_map=table_map, changes=2, bytes=90)
+    SavedQueuePart.objects.create(saved_queue=saved, number=1, content=b"x" * 4321)
+    for row in (
+        *StreamLatency.objects.all(),
+        *RowCount.objects.all(),
+        *RememberedTable.objects.all(),
+        saved,
+    ):
+        url = f"/admin/sync/{row._meta.model_name}/"
+        assert f"{url}{row.pk}/change/" in administrator.get(url).content.decode()
+        page = administrator.get(f"{url}{row.pk}/change/")
+        assert page.status_code == 200
+        assert administrator.get(f"{url}add/").status_code == 403
+        assert administrator.post(f"{url}{row.pk}/delete/").status_code == 403
+    assert "4,321" in page.content.decode()
 
 
 @pytest.mark.django_db
