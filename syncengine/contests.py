@@ -24,12 +24,14 @@ from syncengine.errors import RecordError, TransientError
 from syncengine.mapping.compiled import CompiledLeg, Row
 from syncengine.mapping.model import ConflictPolicy, Side
 from syncengine.ports import Undecided
+from syncengine.record_keys import as_written
 
 
 @dataclass(frozen=True)
 class Contest:
     """A contested record: the leg that carried the change, the opposite leg (None when
-    the map has no way back), its key on both sides, and the contested columns.
+    the map has no way back), its key on both sides as each side's own leg reads it
+    (`record_keys.as_read`), and the contested columns.
     `policy` stands in for the map's; with `expected` nothing is done unless both rows
     are still these."""
 
@@ -118,14 +120,17 @@ def make(held: HeldRecord, leg: CompiledLeg, mapped: Row) -> None:
 
 def remove(contest: Contest, pair: Pair) -> None:
     """Delete the record on the sides that have it."""
-    for held, leg, key in (
-        (pair.target, contest.leg, contest.target_key),
-        (pair.source, contest.reverse, contest.source_key),
+    leg, reverse = contest.leg, contest.reverse
+    for held, writing, reading, key in (
+        (pair.target, leg, reverse, contest.target_key),
+        (pair.source, reverse, leg, contest.source_key),
     ):
-        if held.row is not None and leg is not None:
-            write_held(
-                held, Operation(leg, OperationKind.DELETE, key, None, force=True)
-            )
+        if held.row is None or writing is None:
+            continue
+        own = as_written(writing, reading, key)
+        write_held(
+            held, Operation(writing, OperationKind.DELETE, own, None, force=True)
+        )
 
 
 # -- names ----------------------------------------------------------------------------

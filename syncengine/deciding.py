@@ -25,6 +25,7 @@ from syncengine.contests import (
 from syncengine.errors import EngineError
 from syncengine.mapping.compiled import CompiledLeg, Row, named_values
 from syncengine.mapping.model import Side
+from syncengine.record_keys import as_written
 
 Values = Mapping[str, str | None]
 Versions = Mapping[Side, Values | None]
@@ -146,7 +147,8 @@ def _write_columns(
     _write(pair, side.other, leg, mapped, _slots(leg, decision.columns[side.other]))
     if chosen != dict(row):
         own = [present_value(slot, chosen, None) for slot in reverse.slots]
-        for index, value in zip(reverse.key, decision.keys[side], strict=True):
+        key = as_written(reverse, leg, decision.keys[side])
+        for index, value in zip(reverse.key, key, strict=True):
             own[index] = value
         _write(pair, side, reverse, tuple(own), _slots(reverse, decision.columns[side]))
 

@@ -29,6 +29,7 @@ from syncengine.live.loops import Loops
 from syncengine.mapping.compiled import CompiledLeg, Row
 from syncengine.mapping.model import Direction, Side
 from syncengine.ports import Journal
+from syncengine.record_keys import as_read
 
 REMEMBERED = 100_000
 """Records kept in mind, of each kind; twice as many at most."""
@@ -259,7 +260,8 @@ class Agreement:
                 memory.doubts.pop((map_id, key), None)
             return
         rows = self._rows(leg.compiled, reverse, keys)
-        waiting = self._waiting(leg, [key for key in keys if (map_id, key) in ripe])
+        old = [key for key in keys if (map_id, key) in ripe]
+        waiting = self._waiting(leg, reverse, old)
         positions: tuple[str, str] | None = None
         for key in keys:
             record = (map_id, key)
@@ -280,13 +282,15 @@ class Agreement:
                 )
             memory.doubts[record] = _Doubt(pair, *positions)
 
-    def _waiting(self, leg: LiveLeg, keys: Sequence[Row]) -> set[Row]:
+    def _waiting(
+        self, leg: LiveLeg, reverse: CompiledLeg, keys: Sequence[Row]
+    ) -> set[Row]:
         """Records in the error list: a retry will decide about them."""
         if leg.compiled is None or not keys:
             return set()
         map_id, direction = leg.id
         ours = set(self._journal.open_among(map_id, direction, list(keys)))
-        theirs = {_their_key(leg.compiled, key): key for key in keys}
+        theirs = _their_keys(leg.compiled, reverse, keys)
         opposite = Direction.from_source(direction.target)
         there = self._journal.open_among(map_id, opposite, list(theirs))
         return ours | {theirs[key] for key in there}
@@ -295,7 +299,7 @@ class Agreement:
         self, leg: CompiledLeg, reverse: CompiledLeg, keys: Sequence[Row]
     ) -> dict[Row, tuple[Row | None, Row | None]]:
         """Both present rows by the key on the source."""
-        theirs = {_their_key(leg, key): key for key in keys}
+        theirs = _their_keys(leg, reverse, keys)
         rows: dict[Row, tuple[Row | None, Row | None]] = {}
         bound = leg.bind(leg.source_paths)
         resolved: list[Mapping[str, str | None]] = [{} for _ in leg.source_lookups]
@@ -319,16 +323,16 @@ class Agreement:
         pair: tuple[Row | None, Row | None],
         columns: Sequence[int | None],
     ) -> None:
-        contest = Contest(
-            map_id=leg.configuration.map_id,
-            leg=compiled,
-            reverse=reverse,
-            source_key=key,
-            target_key=_their_key(compiled, key),
-            columns=[ColumnConflict(slot, None, None, None) for slot in columns],
-            expected=pair,
-        )
         with suppress(RecordError):  # what cannot be mapped is left to a compare
+            contest = Contest(
+                map_id=leg.configuration.map_id,
+                leg=compiled,
+                reverse=reverse,
+                source_key=key,
+                target_key=_their_key(compiled, reverse, key),
+                columns=[ColumnConflict(slot, None, None, None) for slot in columns],
+                expected=pair,
+            )
             self._settler.settle(contest)
 
 
@@ -344,9 +348,21 @@ class Memory:
         self.kept: frozenset[Record] = frozenset()
 
 
-def _their_key(leg: CompiledLeg, key: Row) -> Row:
+def _their_keys(
+    leg: CompiledLeg, reverse: CompiledLeg, keys: Sequence[Row]
+) -> dict[Row, Row]:
+    """The key on the source by that on the target, of those that have one there."""
+    found: dict[Row, Row] = {}
+    for key in keys:
+        with suppress(RecordError):  # a key that cannot be mapped was never written
+            found[_their_key(leg, reverse, key)] = key
+    return found
+
+
+def _their_key(leg: CompiledLeg, reverse: CompiledLeg, key: Row) -> Row:
     """The record's key on the target, from its key on the source."""
     known = dict(zip(leg.source_key, key, strict=True))
     row = tuple(known.get(path) for path in leg.source_paths)
     resolved: list[Mapping[str, str | None]] = [{} for _ in leg.source_lookups]
-    return leg.bind(leg.source_paths).key(row, resolved)
+    written = leg.bind(leg.source_paths).key(row, resolved)
+    return as_read(leg, reverse, written)

@@ -20,6 +20,7 @@ from syncengine.live.legs import LiveLeg, record_request
 from syncengine.live.routing import Item, Routed
 from syncengine.mapping.compiled import CompiledLeg, Resolved, Row
 from syncengine.mapping.model import ConflictPolicy
+from syncengine.record_keys import as_read
 
 
 class Overwritten:
@@ -75,7 +76,7 @@ class Overwritten:
                         leg=compiled,
                         reverse=reverse,
                         source_key=key,
-                        target_key=items[-1].key,
+                        target_key=as_read(compiled, reverse, items[-1].key),
                         columns=columns,
                         policy=ConflictPolicy.LAST_WRITER_WINS,
                     )

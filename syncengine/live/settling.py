@@ -12,6 +12,7 @@ from syncengine.live.applying import Settle
 from syncengine.live.configuring import Configuration
 from syncengine.live.folding import Folded
 from syncengine.mapping.model import Side
+from syncengine.record_keys import as_read
 
 
 def review_touched(settler: Settler, configuration: Configuration) -> None:
@@ -49,12 +50,13 @@ def settle_with(settler: Settler, configuration: Callable[[], Configuration]) ->
         operation = found.operation
         item = found.items[-1]
         map_id = item.leg.configuration.map_id
+        reverse = configuration().reverse.get(map_id)
         contest = Contest(
             map_id=map_id,
             leg=operation.leg,
-            reverse=configuration().reverse.get(map_id),
+            reverse=reverse,
             source_key=item.source_key,
-            target_key=operation.key,
+            target_key=as_read(operation.leg, reverse, operation.key),
             columns=outcome.conflicts,
         )
         if not settler.settle(contest):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import psycopg
 import pytest
@@ -50,7 +51,11 @@ def test_commits_are_durable_whatever_the_account_says(ground: Ground) -> None:
     assert row == ("local",)
 
 
-@pytest.mark.parametrize("open_it", [connect, connect_replication])
+@pytest.mark.parametrize(
+    "open_it",
+    [connect, partial(connect_replication, application_name="dualwrite")],
+    ids=["connect", "connect_replication"],
+)
 def test_a_connection_that_fails_says_why(
     any_ground: Ground, open_it: Callable[[ConnectionSettings], object]
 ) -> None:
@@ -102,22 +107,59 @@ def test_refused_data_names_table_column_and_reason(any_ground: Ground) -> None:
     )
 
 
+TROUBLES: list[tuple[str, type[EngineError], str]] = [
+    ("53100", OutageError, "disk_full"),
+    ("53200", OutageError, "out_of_memory"),
+    ("53300", OutageError, "too_many_connections"),
+    ("57P01", OutageError, "unreachable"),
+    ("25006", OutageError, "read_only"),
+    ("42501", OutageError, "permission_denied"),
+    ("40P01", TransientError, "transient"),
+    ("40001", TransientError, "transient"),
+    ("XX001", OutageError, "server_failure"),
+]
+
+
 def test_troubles_of_the_server_are_no_fault_of_the_data(any_ground: Ground) -> None:
-    cases: list[tuple[str, type[EngineError], str]] = [
-        ("53100", OutageError, "disk_full"),
-        ("53200", OutageError, "out_of_memory"),
-        ("53300", OutageError, "too_many_connections"),
-        ("57P01", OutageError, "unreachable"),
-        ("25006", OutageError, "read_only"),
-        ("42501", OutageError, "permission_denied"),
-        ("40P01", TransientError, "transient"),
-        ("40001", TransientError, "transient"),
-        ("XX001", OutageError, "server_failure"),
-    ]
-    for state, kind, code in cases:
-        meaning = translated(any_ground, f"DO $$BEGIN RAISE SQLSTATE '{state}'; END$$")
+    for state, kind, code in TROUBLES:
+        meaning = translate_error(psycopg.errors.lookup(state)("words"), "erp")
         assert isinstance(meaning, kind)
         assert meaning.code == code
+    real: list[tuple[str, type[EngineError], str]] = [
+        ("SELECT pg_terminate_backend(pg_backend_pid())", OutageError, "unreachable"),
+        (
+            "DO $$BEGIN SET TRANSACTION READ ONLY; CREATE TABLE made (); END$$",
+            OutageError,
+            "read_only",
+        ),
+        (
+            "DO $$BEGIN SET LOCAL ROLE pg_monitor; CREATE TABLE pg_catalog.made (); "
+            "END$$",
+            OutageError,
+            "permission_denied",
+        ),
+    ]
+    for statement, kind, code in real:
+        meaning = translated(any_ground, statement)
+        assert isinstance(meaning, kind), (statement, meaning)
+        assert meaning.code == code
+
+
+def test_a_trigger_that_raises_the_code_of_a_trouble_judges_the_row(
+    any_ground: Ground,
+) -> None:
+    any_ground.execute("CREATE TABLE judged (state text)")
+    any_ground.execute(
+        "CREATE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN "
+        "RAISE 'not this one' USING ERRCODE = NEW.state; END$$",
+        "CREATE TRIGGER judge BEFORE INSERT ON judged FOR EACH ROW "
+        "EXECUTE FUNCTION judge()",
+    )
+    for state, kind, _ in TROUBLES:
+        outcome = refusal(any_ground, f"INSERT INTO judged VALUES ('{state}')")
+        asks = kind is TransientError
+        assert outcome.code == ("transient" if asks else "refused_by_trigger"), state
+        assert "not this one" in outcome.message
 
 
 def test_a_cut_connection_is_an_outage(any_ground: Ground) -> None:

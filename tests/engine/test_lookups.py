@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from syncengine.initial import ChunkResult, copy_chunk
 from syncengine.mapping.compiled import CompiledLeg
 from syncengine.mapping.compiler import compile_leg
 from syncengine.mapping.dependencies import lookup_tables
-from syncengine.mapping.model import Direction, Side, TableMap
+from syncengine.mapping.model import ConflictPolicy, Direction, Side, TableMap
 from syncengine.preview import preview
 from syncengine.reconcile import compare
 from tests.engine.link import COMPANIES, Link
@@ -426,3 +427,60 @@ def test_a_preview_takes_a_row_that_refers_to_itself_for_there(link: Link) -> No
         for key in ("Buy / Own", "Buy / Child")
     }
     assert records == {"Buy / Own": "", "Buy / Child": "lookup_not_found"}
+
+
+@pytest.mark.parametrize("first", Side)
+def test_conflicts_of_records_with_a_composite_reference_as_key_are_settled(
+    make_database: Callable[..., str], first: Side
+) -> None:
+    """Whichever stream comes to them, and under the same key on each side."""
+    prices = replace(PRICES, conflict=ConflictPolicy.FINOPS_WINS)
+    link = Link(
+        make_database(prefix="erp"),
+        make_database(prefix="crm"),
+        maps=(HIERARCHIES, CATEGORIES, ITEMS, prices),
+        tables=(ERP, CRM),
+    )
+
+    def erp() -> object:
+        return link.erp.execute(
+            "SELECT hierarchy, price::text FROM prices ORDER BY 1"
+        ).fetchall()
+
+    def crm() -> object:
+        return link.crm.execute(
+            "SELECT h.name, p.price::text FROM prices p"
+            " JOIN categories c ON c.categoryid = p.category"
+            " JOIN hierarchies h ON h.hierarchyid = c.hierarchy ORDER BY 1"
+        ).fetchall()
+
+    try:
+        link.start()
+        fill(link)
+        wait_until(lambda: crm() == [("Buy", "2.00"), ("Sales", "1.00")])
+        link.stop()
+        link.erp.execute(
+            "UPDATE prices SET price = 5 WHERE hierarchy = 'Buy';"
+            "DELETE FROM prices WHERE hierarchy = 'Sales'"
+        )
+        link.crm.execute("UPDATE prices SET price = 6")
+        link.start(mode=None, sides=[first])
+        wait_until(
+            lambda: erp() == crm() == [("Buy", "5.00")],
+            message=lambda: f"{erp()} {crm()} {link.state.errors}",
+        )
+        assert {
+            (one.winner, one.finops_key, one.dataverse_key)
+            for one in link.state.conflicts
+        } == {("finops", (name, "Pens"), (name, "Pens")) for name in ("Buy", "Sales")}
+        link.stop()
+        link.start(mode=None)
+        # To and fro: records that both streams wrote are looked at on both sides.
+        for number in range(6, 12, 2):
+            link.erp.execute("UPDATE prices SET price = %s", [number])
+            wait_until(lambda n=number: crm() == [("Buy", f"{n}.00")])
+            link.crm.execute("UPDATE prices SET price = %s", [number + 1])
+            wait_until(lambda n=number: erp() == [("Buy", f"{n + 1}.00")])
+        assert not link.state.errors
+    finally:
+        link.close()
