@@ -19,9 +19,17 @@ def needs_servers(arguments: list[str]) -> bool:
     )
 
 
+def log_less(arguments: list[str]) -> None:
+    """`dw` says on standard error what a person or script should read: its log lines
+    only from warnings on, unless somebody wants them."""
+    if arguments[:1] == ["dw"] and not {"LOG_LEVEL", "LOG_LEVEL_FILE"} & {*os.environ}:
+        os.environ["LOG_LEVEL"] = "WARNING"
+
+
 def main() -> None:
     """Run one management command; a bad setting is one sentence, not a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+    log_less(sys.argv[1:])
     from portal.embedded import EmbeddedError, ensure_running
 
     try:

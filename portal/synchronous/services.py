@@ -200,10 +200,11 @@ def note(mode: SynchronousMode, state: GateState, reason: str) -> None:
 
 @transaction.atomic
 def armed(mode: SynchronousMode) -> bool:
-    """Commits wait from now on; False where that is not wanted any more."""
+    """Commits wait from now on; False where that is not wanted any more, or the stream
+    has begun to end."""
     stream = mode.stream
     changed = (
-        SynchronousMode.objects.filter(pk=mode.pk, wanted=True)
+        SynchronousMode.objects.filter(pk=mode.pk, wanted=True, ready=True)
         .exclude(state=GateState.ON)
         .update(state=GateState.ON, since=timezone.now(), reason="", arm_after=None)
     )
@@ -266,8 +267,10 @@ class Ending:
 
 
 def _hand_over(stream: Stream) -> None:
-    # First the state: the guard must not take it for somebody else's doing. It lets
-    # the commits go itself where we cannot.
+    # First that nobody arms it again before the stream has ended, or while it is
+    # being armed now; then the state: the guard must not take it for somebody else's
+    # doing. It lets the commits go itself where we cannot.
+    stream_works(stream, synchronous=False)
     handed_over = SynchronousMode.objects.filter(
         stream=stream, state=GateState.ON
     ).update(

@@ -219,7 +219,7 @@ class Pair:
         ran = self.portal.ask("compare", name, "--json")
         assert ran.code in (0, 1), ran.err
         document = ran.json
-        assert "error" not in document, document
+        assert "error" not in document, (document, self.portal.must("alerts", "--all"))
         assert (ran.code == 0) == (document["equal"] == document["compared"]), document
         return dict(document)
 
@@ -263,6 +263,22 @@ class Pair:
                 " WHERE s.name = %s",
                 self.name,
             )
+        )
+
+    def acknowledged(self) -> None:
+        """Wait until both streams work by what was configured last."""
+        wait_until(
+            lambda: (
+                self.portal.rows(
+                    "SELECT bool_and(t.acknowledged_revision = s.revision)"
+                    " FROM environments_stream t JOIN environments_connectionset s"
+                    " ON s.id = t.connection_set_id WHERE s.name = %s",
+                    self.name,
+                )
+                == [(True,)]
+            ),
+            SECONDS,
+            lambda: f"the configuration is taken in: {self.seen()}",
         )
 
     def value(self, query: str, *parameters: object, side: str = "erp") -> Any:

@@ -103,6 +103,7 @@ def test_a_company_joins_while_the_others_go_on_and_no_change_is_lost(
     pair.equal()
 
     link(pair, "usmf", "demf")
+    pair.acknowledged()
     pair.erp.execute(
         "UPDATE customers SET memo = 'left' WHERE dataareaid = 'xxxx'"
         " AND account = 'C3'"

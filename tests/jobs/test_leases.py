@@ -103,8 +103,12 @@ def test_a_worker_that_copies_hands_back_and_leaves_within_ten_seconds(
     assert waiting == [(0,)]
     portal.start()
     pair.wait_for("running", name)
-    rows = [leg for leg in pair.runs() if leg["direction"] == "finops_to_dataverse"]
-    assert [(leg["exported"], leg["failed"]) for leg in rows] == [(30_000, 0)]
+    rows = {
+        leg["entity"]: (leg["exported"], leg["failed"])
+        for leg in pair.runs()
+        if leg["direction"] == "finops_to_dataverse"
+    }
+    assert rows == {"usmf": (30_000, 0), "demf": (0, 0)}
     assert pair.value("SELECT count(*) FROM accounts", side="crm") == 30_000
     _one_id_binds_it_all(pair, portal, name, ran["correlation_id"])
 

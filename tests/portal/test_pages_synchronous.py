@@ -106,6 +106,20 @@ def test_what_is_not_wanted_any_more_is_not_armed(
     assert SynchronousMode.objects.get().state == GateState.OFF
 
 
+@pytest.mark.parametrize("state", [GateState.ARMING, GateState.ON])
+def test_a_stream_that_is_being_ended_is_not_armed_again(
+    connection_set: ConnectionSet, state: GateState
+) -> None:
+    """The guard may be in the middle of arming it, or look at it right afterwards."""
+    mode = wanted(connection_set, Side.FINOPS)
+    SynchronousMode.objects.update(state=state, ready=True)
+    services.Ending(mode.stream).hand_over()
+    assert services.armed(mode) is False
+    assert SynchronousMode.objects.get().state == GateState.ARMING
+    services.stream_works(mode.stream, synchronous=True)
+    assert services.armed(mode) is True
+
+
 def test_an_environment_out_of_reach_is_let_go_later(
     connection_set: ConnectionSet,
 ) -> None:
