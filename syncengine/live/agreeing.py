@@ -138,6 +138,7 @@ class Agreement:
         memory = self._memory
         for one in transactions:
             if one.large:
+                self._loops.unknown()
                 continue
             unknown = not one.origin or one.origin < memory.since
             for change in one.changes:

@@ -4,14 +4,18 @@ What we write never comes back as a change, so a loop needs somebody who answers
 automation of the source (a workflow, a job, another connection set) that sets back what
 the opposite stream wrote, or a second map that writes another value into the same
 column. The first shows in the source's log as the same transition written again and
-again; the second as a conflict with what another map wrote in the same batch. Both are
-counted in bounded memory, where they happen, and cost nothing else.
+again with nothing of ours in between that undoes it: somebody there did, each time.
+(What users of the target change to and fro comes as transitions that undo each other,
+and is no loop however often.) The second shows as a conflict with what another map
+wrote in the same batch. Both are counted in bounded memory, where they happen, and cost
+nothing else.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from syncengine.agreement import alike
 from syncengine.connectors.base import Change, ColumnConflict
@@ -24,32 +28,39 @@ from syncengine.ports import Control, LoopFound
 
 WINDOW_SECONDS = 60.0
 TRIPS = 8
-"""The same transition so many times within the window is no person's work."""
+"""What we write set back so many times within the window is no person's work."""
 
 RIVALRIES = 3
 """So many records (or times) that two maps wrote differently within the window."""
 
 COUNTED = 50_000
 
-_Trip = tuple[int, Row, str, str | None, str | None]
+_Record = tuple[int, Row]
 _Rivals = tuple[int, int, str]
+
+
+@dataclass(slots=True)
+class _Trip:
+    """The last transition we wrote to a column, and how often in a row."""
+
+    before: str | None
+    after: str | None
+    number: int = 0
 
 
 class Loops:
     """Counts of one stream."""
 
     def __init__(self) -> None:
-        self._trips: dict[_Trip, int] = {}
+        self._trips: dict[_Record, dict[str, _Trip]] = {}
+        self._counted = 0
         self._rivals: dict[_Rivals, int] = {}
         self._since = time.monotonic()
         self._found: list[LoopFound] = []
 
     def _turn(self) -> None:
-        if (
-            time.monotonic() - self._since > WINDOW_SECONDS
-            or len(self._trips) > COUNTED
-        ):
-            self._trips.clear()
+        if time.monotonic() - self._since > WINDOW_SECONDS or self._counted > COUNTED:
+            self.unknown()
             self._rivals.clear()
             self._since = time.monotonic()
 
@@ -58,11 +69,14 @@ class Loops:
     def echo(
         self, leg: LiveLeg, key: Row, change: Change, configuration: Configuration
     ) -> None:
-        """Count what the opposite stream changed on the source."""
+        """Count what the opposite stream changed on the source and somebody there had
+        set back."""
         old, new = change.old, change.new
-        if old is None or new is None or leg.compiled is None:
+        record = (leg.configuration.map_id, key)
+        if old is None or new is None:
+            self._trips.pop(record, None)
             return
-        if not change.relation.full_identity or old == new:
+        if leg.compiled is None or not change.relation.full_identity or old == new:
             return
         self._turn()
         triggers = leg.compiled.triggers
@@ -71,11 +85,19 @@ class Loops:
         ):
             if before == after or column not in triggers:
                 continue
-            trip = (leg.configuration.map_id, key, column, before, after)
-            number = self._trips.get(trip, 0) + 1
-            self._trips[trip] = number
-            if number == TRIPS:
-                self._found.append(_trip_found(leg, trip, configuration))
+            trips = self._trips.setdefault(record, {})
+            trip = trips.get(column)
+            if trip is None or (trip.before, trip.after) != (before, after):
+                self._counted += trip is None
+                trip = trips[column] = _Trip(before, after)
+            trip.number += 1
+            if trip.number == TRIPS:
+                self._found.append(_trip_found(leg, key, column, trip, configuration))
+
+    def unknown(self) -> None:
+        """The opposite stream changed what nobody looked at: counts start anew."""
+        self._trips.clear()
+        self._counted = 0
 
     # -- two maps write the same column ---------------------------------------------
 
@@ -150,8 +172,10 @@ def _rivals_found(first: LiveLeg, second: LiveLeg, column: str, key: Row) -> Loo
     )
 
 
-def _trip_found(leg: LiveLeg, trip: _Trip, configuration: Configuration) -> LoopFound:
-    map_id, key, column, before, after = trip
+def _trip_found(
+    leg: LiveLeg, key: Row, column: str, trip: _Trip, configuration: Configuration
+) -> LoopFound:
+    map_id = leg.configuration.map_id
     side = leg.configuration.direction.source
     own = rule_text(leg.configuration.table_map, column, side)
     others = [
@@ -176,7 +200,8 @@ def _trip_found(leg: LiveLeg, trip: _Trip, configuration: Configuration) -> Loop
         column=column,
         message=(
             f"{column} of {_shown(key)} goes round in a loop: it was changed from "
-            f"{_value(before)} to {_value(after)} {TRIPS} times within a minute. "
+            f"{_value(trip.before)} to {_value(trip.after)} {TRIPS} times within a "
+            "minute, and set back each time. "
             f"The rules that undo each other: {own}; {answer}. The "
             f"{'maps are' if others else 'map is'} paused: change one of the two."
         ),

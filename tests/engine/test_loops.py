@@ -10,6 +10,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from syncengine.live.loops import TRIPS
 from syncengine.ports import LegMode
 from tests.engine.link import CUSTOMERS, GROUPS, Link
 from tests.waiting import wait_until
@@ -160,3 +161,50 @@ def test_users_who_edit_a_record_in_turns_are_no_loop(
         link.erp.execute("UPDATE customers SET memo = %s", [f"erp {number}"])
         link.equal()
     assert not link.state.loops
+
+
+@pytest.mark.parametrize("derives", [False, True])
+def test_a_user_who_changes_a_value_to_and_fro_is_no_loop(
+    make_link: Callable[..., Link], derives: bool
+) -> None:
+    """Nor where a trigger of the receiver sets the value back within our transaction:
+    that does not travel."""
+    link = make_link(GROUPS, CUSTOMERS)
+    link.start()
+    link.erp.execute(
+        "INSERT INTO customers (dataareaid, account, name, memo) VALUES "
+        "('usmf', 'L1', 'a', 'no')"
+    )
+    link.equal()
+    if derives:
+        link.erp.execute(
+            "CREATE FUNCTION derive() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "UPDATE customers SET memo = 'no' WHERE account = NEW.account; "
+            "RETURN NULL; END $$;"
+            "CREATE TRIGGER derive AFTER UPDATE ON customers FOR EACH ROW "
+            "WHEN (NEW.memo = 'yes') EXECUTE FUNCTION derive()"
+        )
+    for number in range(2 * TRIPS + 2):
+        value = "no" if number % 2 else "yes"
+        link.crm.execute(
+            "UPDATE accounts SET description = %s, name = %s", [value, str(number)]
+        )
+        wait_until(
+            lambda n=number: (
+                link.erp.execute("SELECT name FROM customers").fetchone() == (str(n),)
+            )
+        )
+    for number in range(2 * TRIPS + 2):
+        value = "no" if number % 2 else "yes"
+        link.erp.execute("UPDATE customers SET memo = %s", [value])
+    link.erp.execute("UPDATE customers SET name = 'last'")
+    wait_until(
+        lambda: link.crm.execute("SELECT name FROM accounts").fetchone() == ("last",)
+    )
+    # What the stream carries after all that it would have told of before.
+    link.crm.execute("UPDATE accounts SET name = 'over'")
+    wait_until(
+        lambda: link.erp.execute("SELECT name FROM customers").fetchone() == ("over",)
+    )
+    assert not link.state.loops
+    assert all(leg.mode is LegMode.LIVE for leg in link.state.legs.values())
