@@ -28,7 +28,7 @@ from syncengine.live.watching import Watcher
 from syncengine.ports import Control, Journal, LegMode, StreamReport
 
 if TYPE_CHECKING:
-    from syncengine.live.stream import LiveSettings, Stop
+    from syncengine.live.settings import LiveSettings, Stop
 
 
 class SpoolSession:
