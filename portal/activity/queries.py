@@ -12,6 +12,7 @@ from django.utils.http import urlencode
 from portal.activity.models import SUBJECT, ActivityEvent
 from portal.environments.models import ConnectionSet
 from portal.maps.models import TableMap
+from portal.pages import sharing
 
 SUBJECTS = (
     ("map", "Maps"),
@@ -56,6 +57,13 @@ class ActivityFilter:
         )
 
     @property
+    def shared(self) -> str:
+        """The column all events of the list share, with an index before the id."""
+        if self.map_id is not None:
+            return "table_map_id"
+        return "connection_set_id" if self.connection_set is not None else ""
+
+    @property
     def query(self) -> str:
         """As a query string, for links."""
         values = {
@@ -75,9 +83,9 @@ def activity_list(filters: ActivityFilter) -> QuerySet[ActivityEvent]:
     """The events a filter selects, with who and which map."""
     rows = ActivityEvent.objects.select_related("user", "table_map", "connection_set")
     if filters.map_id is not None:
-        rows = rows.filter(table_map=filters.map_id)
+        rows = sharing(rows, "table_map_id", filters.map_id)
     if filters.connection_set is not None:
-        rows = rows.filter(connection_set=filters.connection_set)
+        rows = sharing(rows, "connection_set_id", filters.connection_set)
     if filters.subject:
         rows = rows.alias(subject=SUBJECT).filter(subject=filters.subject)
     if filters.correlation:

@@ -36,7 +36,9 @@ def activity_list(request: HttpRequest) -> HttpResponse:
         {
             "filters": filters,
             "query": filters.query,
-            "page": keyset_page(queries.activity_list(filters), request),
+            "page": keyset_page(
+                queries.activity_list(filters), request, shared=filters.shared
+            ),
             "choices": queries.choices(),
         },
         title="Activity",

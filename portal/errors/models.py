@@ -75,7 +75,7 @@ class SyncError(models.Model):
     a record that must arrive first (`syncengine.awaiting`)."""
 
     table_map = models.ForeignKey(
-        TableMap, on_delete=models.CASCADE, related_name="errors"
+        TableMap, on_delete=models.CASCADE, related_name="errors", db_index=False
     )
     direction = models.CharField(max_length=20, choices=DirectionChoices.choices)
     phase = models.CharField(max_length=10, choices=Phase.choices)
@@ -134,6 +134,7 @@ class SyncError(models.Model):
                 condition=Q(state__in=OPEN_ERROR_STATES),
                 name="error_open_of_map",
             ),
+            models.Index(fields=["table_map", "-id"], name="error_list_of_map"),
             models.Index(fields=["state", "-id"], name="error_list_of_state"),
             models.Index(
                 fields=["table_map", "-last_seen"], name="error_of_map_lately"

@@ -7,13 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
+from django.db.models.functions import Lower
 from django.utils.http import urlencode
 
 from portal.errors.models import OPEN_ERROR_STATES, ErrorGroup, ErrorState, SyncError
 from portal.maps.models import DirectionChoices, TableMap
+from portal.pages import COUNT_LIMIT, sharing
 
 WAITING = "waiting"
 """The filter for errors that are open or being retried; the default."""
+
+TRIGRAM = 3
+"""Letters a part of a key must have to be looked up in the index of parts."""
+
+SHORT_KEY_LIMIT = 1_000
+"""How far errors are counted by a shorter part, which reads them one by one."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,18 @@ class ErrorFilter:
         )
 
     @property
+    def shared(self) -> str:
+        """The column all errors of the list share, with an index before the id."""
+        if self.cause is not None:
+            return "cause_id"
+        return "table_map_id" if self.map_id is not None else ""
+
+    @property
+    def count_limit(self) -> int:
+        """How far the errors of the list are counted."""
+        return SHORT_KEY_LIMIT if 0 < len(self.key) < TRIGRAM else COUNT_LIMIT
+
+    @property
     def query(self) -> str:
         """As a query string, for links."""
         return urlencode(dict(self.pairs))
@@ -90,16 +110,20 @@ def matching(filters: ErrorFilter) -> QuerySet[SyncError]:
     elif filters.state != "all":
         rows = rows.filter(state=filters.state)
     if filters.map_id is not None:
-        rows = rows.filter(table_map=filters.map_id)
+        rows = sharing(rows, "table_map_id", filters.map_id)
     if filters.cause is not None:
-        rows = rows.filter(cause=filters.cause)
+        rows = sharing(rows, "cause_id", filters.cause)
     if filters.direction:
         rows = rows.filter(direction=filters.direction)
     if filters.code:
         # By its few causes, which an index serves; a code alone has none.
         rows = rows.filter(cause__in=_causes_of(filters))
-    if filters.key:
+    if len(filters.key) >= TRIGRAM:
         rows = rows.filter(key_text__icontains=filters.key)
+    elif filters.key:
+        # Not by the trigrams: all of them would be read for so short a part.
+        lowered = rows.alias(lower_key=Lower("key_text"))
+        rows = lowered.filter(lower_key__contains=filters.key.lower())
     return rows
 
 

@@ -54,7 +54,11 @@ def error_list(request: HttpRequest) -> HttpResponse:
             "filters": filters,
             "query": filters.query,
             "page": keyset_page(
-                queries.error_list(filters), request, total=known_total(filters)
+                queries.error_list(filters),
+                request,
+                total=known_total(filters),
+                shared=filters.shared,
+                limit=filters.count_limit,
             ),
             "cause": cause_of(filters),
             "choices": queries.choices(filters),

@@ -255,7 +255,11 @@ def _tab_context(request: HttpRequest, row: MapStatus, tab: str) -> dict[str, An
         return {
             "filters": filters,
             "page": keyset_page(
-                error_queries.error_list(filters), request, total=known_total(filters)
+                error_queries.error_list(filters),
+                request,
+                total=known_total(filters),
+                shared=filters.shared,
+                limit=filters.count_limit,
             ),
             "choices": error_queries.choices(filters),
             "query": filters.query,
@@ -263,6 +267,10 @@ def _tab_context(request: HttpRequest, row: MapStatus, tab: str) -> dict[str, An
     filters_of_log = activity_queries.ActivityFilter.read(request.GET, map_id=map_id)
     return {
         "filters": filters_of_log,
-        "page": keyset_page(activity_queries.activity_list(filters_of_log), request),
+        "page": keyset_page(
+            activity_queries.activity_list(filters_of_log),
+            request,
+            shared=filters_of_log.shared,
+        ),
         "query": filters_of_log.query,
     }

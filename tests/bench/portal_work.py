@@ -206,11 +206,14 @@ def _stream(table_map: Any) -> Iterator[None]:
         thread.join(30)
 
 
-def _fail(table_map: Any, number: int, closed: int = 0, causes: int = 20) -> None:
-    """So many records of the error list, `closed` of a hundred closed."""
+def _fail(
+    table_map: Any, number: int, closed: int = 0, causes: int = 20, since: int = 0
+) -> None:
+    """So many records of the error list, `closed` of a hundred closed; those up to
+    `since` are there already."""
     from django.db import connection
 
-    for first in range(1, number + 1, AT_ONCE):
+    for first in range(since + 1, number + 1, AT_ONCE):
         with connection.cursor() as cursor:
             cursor.execute(
                 FAILED_SQL,
@@ -223,7 +226,7 @@ def _fail(table_map: Any, number: int, closed: int = 0, causes: int = 20) -> Non
                 },
             )
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE errors_syncerror")
+        cursor.execute("VACUUM ANALYZE errors_syncerror, errors_errorgroup")
 
 
 def _until(reached: Callable[[], bool]) -> None:
@@ -256,11 +259,15 @@ def _pages(options: argparse.Namespace) -> dict[str, Any]:
         )
         for number in range(10)
     ]
-    for table_map in maps:
-        _fail(table_map, options.errors // len(maps), closed=20)
-        _happen(table_map, options.events // len(maps))
+    # In two rounds: the rows of a map lie neither together nor spread evenly.
+    errors, events = options.errors // len(maps), options.events // len(maps)
+    for since, share in ((0.0, 0.2), (0.2, 1.0)):
+        for table_map in maps:
+            _fail(table_map, int(errors * share), closed=20, since=int(errors * since))
+            _happen(table_map, int(events * share), since=int(events * since))
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE activity_activityevent")
+        cursor.execute("CHECKPOINT")
     client = Client(SERVER_NAME="localhost")
     client.force_login(User.objects.create_superuser("bench", "b@example.com", "x"))
     chosen = maps[3].pk
@@ -284,7 +291,10 @@ def _pages(options: argparse.Namespace) -> dict[str, Any]:
         "/errors/?key=C000077123",
         "/errors/?key=0771",
         "/errors/?key=nothing+like+it",
+        "/errors/?key=77",
         f"/errors/?map={chosen}&key=77",
+        f"/errors/?map={chosen}&state=all",
+        f"/errors/?map={chosen}&state=resolved",
         f"/errors/?cause={cause}",
         f"/errors/{error}/",
         "/errors/causes/",
@@ -293,6 +303,7 @@ def _pages(options: argparse.Namespace) -> dict[str, Any]:
         "/activity/?kind=run",
         "/activity/?kind=errors",
         f"/activity/?map={chosen}",
+        f"/activity/?set={connection_set.pk}",
         "/activity/?after=0",
         "/alerts/",
         "/admin/errors/syncerror/",
@@ -314,11 +325,11 @@ def _asked(client: Any, address: str) -> list[float]:
     return taken
 
 
-def _happen(table_map: Any, number: int) -> None:
-    """So many lines of the activity log."""
+def _happen(table_map: Any, number: int, since: int = 0) -> None:
+    """So many lines of the activity log; those up to `since` are there already."""
     from django.db import connection
 
-    for first in range(1, number + 1, AT_ONCE):
+    for first in range(since + 1, number + 1, AT_ONCE):
         with connection.cursor() as cursor:
             cursor.execute(
                 EVENTS_SQL,

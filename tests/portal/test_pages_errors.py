@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from portal.activity.models import ActivityEvent
@@ -68,6 +71,40 @@ def test_the_list_is_paged_without_counting_forever(
     third = admin_client.get(f"{reverse('error_list')}?{second.context['page'].older}")
     assert len(third.context["page"].rows) == 20
     assert third.context["page"].older == ""
+
+
+OLD_AND_NEW = """
+INSERT INTO errors_syncerror (table_map_id, direction, phase, key, key_text, code,
+    "column", message, remote, operation, "group", position, source_row, mapped_row,
+    state, count, first_seen, last_seen, attempts)
+SELECT CASE WHEN n <= 2000 AND n %% 2 = 0 THEN %s ELSE %s END, 'finops_to_dataverse',
+    'live', jsonb_build_array('usmf', n), 'usmf / C-' || n, 'too_long', 'name', 'Long',
+    '', 'upsert', '', '', '{}', '{}', 'open', 1, now(), now(), 0
+FROM generate_series(1, 6000) n
+"""
+
+
+@pytest.mark.parametrize("query", [{}, {"state": "all"}, {"key": "c"}])
+def test_the_pages_of_one_map_do_not_pass_newer_errors_of_others(
+    admin_client: Client, query: dict[str, str]
+) -> None:
+    links = make_connection_set()
+    old, new = make_map(links, name="old"), make_map(links, name="new")
+    address = reverse("error_list")
+    with connection.cursor() as cursor:
+        cursor.execute(OLD_AND_NEW, [old.pk, new.pk])
+        cursor.execute("ANALYZE errors_syncerror")
+        with CaptureQueriesContext(connection) as asked:
+            page = admin_client.get(address, {"map": old.pk, **query}).context["page"]
+        (listed,) = (q["sql"] for q in asked if "LIMIT 51" in q["sql"])
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {listed}")
+        passed = re.findall(r"Rows Removed by Filter': (\d+)", str(cursor.fetchall()))
+        assert sum(map(int, passed)) == 0
+    assert [row.key_text for row in page.rows[:2]] == ["usmf / C-2000", "usmf / C-1998"]
+    last = admin_client.get(f"{address}?map={old.pk}&{page.older}").context["page"]
+    assert last.rows[0].key_text == "usmf / C-1900"
+    back = admin_client.get(f"{address}?map={old.pk}&{last.newer}").context["page"]
+    assert back.rows == page.rows
 
 
 def test_a_row_says_what_is_wrong_in_words(admin_client: Client) -> None:
