@@ -133,6 +133,11 @@ CODES: dict[str, Code] = {
         "several records have the key that it refers to",
         "make the key unique on the target",
     ),
+    "key_unmatched": Code(
+        _PERSON,
+        "the two directions of the map find a record by different columns",
+        "map the missing column of the key in both directions",
+    ),
     "duplicate_key_in_source": Code(
         _PERSON,
         "several records of the source have this integration key",
