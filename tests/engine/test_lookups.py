@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
 from syncengine.connectors.base import Connector
+from syncengine.deciding import Decision, decide
 from syncengine.initial import ChunkResult, copy_chunk
 from syncengine.mapping.compiled import CompiledLeg
 from syncengine.mapping.compiler import compile_leg
 from syncengine.mapping.dependencies import lookup_tables
 from syncengine.mapping.model import ConflictPolicy, Direction, Side, TableMap
+from syncengine.ports import ConflictRecord
 from syncengine.preview import preview
 from syncengine.reconcile import compare
 from tests.engine.link import COMPANIES, Link
@@ -429,6 +432,30 @@ def test_a_preview_takes_a_row_that_refers_to_itself_for_there(link: Link) -> No
     assert records == {"Buy / Own": "", "Buy / Child": "lookup_not_found"}
 
 
+def turn_round(link: Link, table_map: TableMap, record: ConflictRecord) -> None:
+    """Use Dataverse's version of a conflict that FinOps won."""
+    decision = Decision(
+        map_id=record.map_id,
+        legs={
+            Side.DATAVERSE: leg(link, table_map, FORWARD),
+            Side.FINOPS: leg(link, table_map, BACKWARD),
+        },
+        keys={Side.FINOPS: record.finops_key, Side.DATAVERSE: record.dataverse_key},
+        columns={
+            Side.FINOPS: record.finops_columns,
+            Side.DATAVERSE: record.dataverse_columns,
+        },
+        logged={Side.FINOPS: record.finops_row, Side.DATAVERSE: record.dataverse_row},
+        in_force=Side.FINOPS,
+        side=Side.DATAVERSE,
+    )
+    with (
+        closing(link.finops.writer(link.name)) as finops,
+        closing(link.dataverse.writer(link.name)) as dataverse,
+    ):
+        decide(decision, {Side.FINOPS: finops, Side.DATAVERSE: dataverse})
+
+
 @pytest.mark.parametrize("first", Side)
 def test_conflicts_of_records_with_a_composite_reference_as_key_are_settled(
     make_database: Callable[..., str], first: Side
@@ -474,6 +501,10 @@ def test_conflicts_of_records_with_a_composite_reference_as_key_are_settled(
             for one in link.state.conflicts
         } == {("finops", (name, "Pens"), (name, "Pens")) for name in ("Buy", "Sales")}
         link.stop()
+        turn_round(
+            link, prices, next(one for one in link.state.conflicts if one.column)
+        )
+        assert erp() == crm() == [("Buy", "6.00")]
         link.start(mode=None)
         # To and fro: records that both streams wrote are looked at on both sides.
         for number in range(6, 12, 2):
