@@ -49,7 +49,7 @@ def change(
 ) -> TableMap:
     """Set the guard of a map; it counts at once. Raises Refusal."""
     values.refuse_unfit()
-    locked = TableMap.objects.select_for_update(of=("self",)).get(pk=table_map.pk)
+    locked = TableMap.objects.select_for_update(no_key=True).get(pk=table_map.pk)
     wanted = {
         "guard_enabled": values.enabled,
         "guard_deletes_percent": values.deletes_percent,

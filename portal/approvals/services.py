@@ -211,7 +211,7 @@ def side_of(approval: Approval) -> str:
 
 def _lock(map_id: int) -> TableMap:
     return (
-        TableMap.objects.select_for_update(of=("self",))
+        TableMap.objects.select_for_update(of=("self",), no_key=True)
         .select_related("connection_set")
         .get(pk=map_id)
     )

@@ -110,11 +110,8 @@ class _Undone(Exception):
 def _retire(connection_set: ConnectionSet) -> bool:
     """Have the streams end and nothing begin; True unless that was so already."""
     # First the maps, as everyone who changes their states does, then the set.
-    active = [
-        table_map
-        for table_map in connection_set.maps.select_for_update().order_by("pk")
-        if table_map.state != MapState.NOT_RUNNING
-    ]
+    maps = connection_set.maps.select_for_update(no_key=True).order_by("pk")
+    active = [one for one in maps if one.state != MapState.NOT_RUNNING]
     present = ConnectionSet.objects.select_for_update().filter(pk=connection_set.pk)
     stored = present.first()
     if stored is None:

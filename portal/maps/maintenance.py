@@ -26,7 +26,7 @@ def pause_set(
     Both systems may be away then; saves on either go on, and their changes are queued.
     Refused when the set is paused already, and while a map copies.
     """
-    connection_set = ConnectionSet.objects.select_for_update().get(pk=connection_set.pk)
+    connection_set = _lock(connection_set)
     if connection_set.paused_at is not None:
         raise ActionForbidden(
             f"{connection_set.name} is paused for maintenance already."
@@ -64,7 +64,7 @@ def resume_set(
 ) -> services.ActionResult:
     """Let exactly those maps go on that `pause_set` paused and that are paused still.
     Refused when the set is not paused."""
-    connection_set = ConnectionSet.objects.select_for_update().get(pk=connection_set.pk)
+    connection_set = _lock(connection_set)
     if connection_set.paused_at is None:
         raise ActionForbidden(f"{connection_set.name} is not paused for maintenance.")
     waiting = list(
@@ -87,3 +87,9 @@ def resume_set(
 
 def _names(maps: list[TableMap]) -> str:
     return ", ".join(one.name for one in maps) or "no map was left to resume"
+
+
+def _lock(connection_set: ConnectionSet) -> ConnectionSet:
+    """First the maps, as everyone who changes their states does, then the set."""
+    list(connection_set.maps.select_for_update(no_key=True).order_by("pk"))
+    return ConnectionSet.objects.select_for_update().get(pk=connection_set.pk)

@@ -27,7 +27,7 @@ def need_reconcile(
     comparison finds both sides equal; gives their number. `side` is the one whose
     changes were lost, where it is one."""
     maps = list(
-        TableMap.objects.select_for_update(of=("self",))
+        TableMap.objects.select_for_update(of=("self",), no_key=True)
         .select_related("connection_set")
         .filter(pk__in=list(ids))
         .order_by("pk")

@@ -265,7 +265,7 @@ def _present(ids: Sequence[int]) -> list[TableMap]:
 
 def _lock(ids: Sequence[int]) -> list[TableMap]:
     return list(
-        TableMap.objects.select_for_update(of=("self",))
+        TableMap.objects.select_for_update(of=("self",), no_key=True)
         .select_related("connection_set", "version")
         .filter(pk__in=ids)
         .order_by("pk")

@@ -119,7 +119,7 @@ def _lock_users(name: str, leave: Collection[int]) -> list[TableMap]:
     """The maps that use it, locked; refused while one of them is not stopped."""
     ids = shared_values.users_of(name).exclude(pk__in=leave).values_list("pk")
     users = list(
-        TableMap.objects.select_for_update(of=("self",))
+        TableMap.objects.select_for_update(of=("self",), no_key=True)
         .filter(pk__in=[pk for (pk,) in ids])
         .select_related("connection_set", "version__table_map")
         .order_by("pk")

@@ -108,7 +108,7 @@ def refuse_unstorable(definition: Definition) -> None:
 
 def _lock_stopped(table_map: TableMap) -> TableMap:
     locked = (
-        TableMap.objects.select_for_update(of=("self",))
+        TableMap.objects.select_for_update(of=("self",), no_key=True)
         .select_related("connection_set", "version")
         .get(pk=table_map.pk)
     )

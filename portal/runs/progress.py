@@ -345,7 +345,7 @@ def _drain(run: InitialSyncRun, tick: Tick) -> None:
 
 @transaction.atomic
 def _switch_to_drain(run: InitialSyncRun, positions: Mapping[Direction, str]) -> None:
-    table_map = TableMap.objects.select_for_update().get(pk=run.table_map_id)
+    table_map = TableMap.objects.select_for_update(no_key=True).get(pk=run.table_map_id)
     switched = InitialSyncRun.objects.filter(
         pk=run.pk, state__in=COPYING_STATES
     ).update(state=RunState.DRAINING, message="")

@@ -74,7 +74,7 @@ def fail_run(run: InitialSyncRun, code: str, message: str) -> bool:
     reason. Where companies were to join a map that runs, they stay out of it, and the
     map goes on with the others. False if the run had ended before."""
     table_map = (
-        TableMap.objects.select_for_update(of=("self",))
+        TableMap.objects.select_for_update(of=("self",), no_key=True)
         .select_related("connection_set")
         .get(pk=run.table_map_id)
     )

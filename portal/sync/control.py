@@ -282,7 +282,7 @@ def _guard(table_map: TableMap) -> GuardRule | None:
 
 def _lock_map(map_id: int) -> TableMap:
     return (
-        TableMap.objects.select_for_update(of=("self",))
+        TableMap.objects.select_for_update(of=("self",), no_key=True)
         .select_related("connection_set")
         .get(pk=map_id)
     )

@@ -190,7 +190,7 @@ class PortalJournal:
         Stream.objects.filter(pk=self._stream.pk).update(**values)
         traffic.add(self._stream.pk, self._direction.value, report)
         if report.written:
-            ids = list(report.written)
+            ids = sorted(report.written)
             with connection.cursor() as cursor:
                 cursor.execute(
                     _WRITTEN,

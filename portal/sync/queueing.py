@@ -1,6 +1,8 @@
 """The queue of changes: kept in commit order, read in portions, forgotten.
 
-Only `enqueue` adds; it holds the leg's row, as does whoever takes the queue away.
+Only `enqueue` adds; it holds the leg's row, as does whoever takes the queue away. Who
+locks a map's row as well does so before its legs' and leaves its key free (`no_key`):
+the new rows refer to it.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ def enqueue(entries: Sequence[QueuedEntry]) -> None:
             for leg in Leg.objects.select_for_update()
             .filter(_any_leg(wanted))
             .exclude(mode=LegMode.OFF.value)
-            .order_by("pk")
+            .order_by("table_map_id", "pk")
         }
         fresh = [
             entry

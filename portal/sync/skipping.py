@@ -80,13 +80,14 @@ def _skip(
     done = {map_id: _save(savings.get(map_id), map_id, 0) for map_id in ids}
     with transaction.atomic():
         locked = list(
-            TableMap.objects.select_for_update(of=("self",))
+            TableMap.objects.select_for_update(of=("self",), no_key=True)
             .select_related("connection_set")
             .filter(pk__in=ids)
             .order_by("pk")
         )
         _refuse(locked)
-        list(Leg.objects.select_for_update().filter(table_map__in=ids).order_by("pk"))
+        legs = Leg.objects.select_for_update().filter(table_map__in=ids)
+        list(legs.order_by("table_map_id", "pk"))
         result = maps.ActionResult(maps.Action.RESUME, activity.new_correlation_id())
         for one in locked:
             number = _take_away(one, skip, savings.get(one.pk), done[one.pk])
@@ -192,7 +193,7 @@ def _go_live(
 def replay(table_map: TableMap, *, user: User | None = None) -> int:
     """Carry over what is set aside, record by record: a record that is newer on the
     other side is not overwritten. Gives the number of changes; the map must run."""
-    table_map = TableMap.objects.select_for_update(of=("self",)).get(pk=table_map.pk)
+    table_map = TableMap.objects.select_for_update(no_key=True).get(pk=table_map.pk)
     if table_map.state != MapState.RUNNING:
         raise ActionForbidden(
             f"{table_map.name} is {table_map.get_state_display()}: what is set aside "
@@ -221,7 +222,7 @@ def discard_set_aside(
     if not SetAsideChange.objects.filter(table_map=table_map).exists():
         raise NotFound(f"Nothing of {table_map.name} is set aside.")
     with transaction.atomic():
-        TableMap.objects.select_for_update(of=("self",)).get(pk=table_map.pk)
+        TableMap.objects.select_for_update(no_key=True).get(pk=table_map.pk)
         rows = SetAsideChange.objects.select_for_update().filter(table_map=table_map)
         saving = Saving(table_map, user)
         saving.add(rows.order_by("pk").iterator(chunk_size=CHUNK))
@@ -244,6 +245,7 @@ def save_and_stop(table_map: TableMap, reason: str) -> int:
     saving = Saving(table_map, None)
     saved_through = _save(saving, table_map.pk, 0)
     with transaction.atomic():
+        TableMap.objects.select_for_update(no_key=True).get(pk=table_map.pk)
         list(Leg.objects.select_for_update().filter(table_map=table_map).order_by("pk"))
         _save(saving, table_map.pk, saved_through)
         maps.stop([table_map])

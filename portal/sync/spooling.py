@@ -59,7 +59,7 @@ def unspool(stream: Stream, direction: Direction, position: str) -> None:
             direction=direction.value,
             spooled=True,
         )
-        .order_by("pk")
+        .order_by("table_map_id", "pk")
     )
     if legs:
         whole = [leg.table_map_id for leg in legs if not leg.scope]
