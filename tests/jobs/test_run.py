@@ -174,8 +174,11 @@ def healthy(run: Run) -> bool:
 
 def process_named(data: Path, words: str) -> int | None:
     for pid in processes_of(data):
-        line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        if words in line:
+        try:
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended since
+        if words in line.replace(b"\0", b" ").decode():
             return pid
     return None
 
