@@ -31,6 +31,15 @@ _WORST_FIRST = (
 )
 
 
+def in_run_order(map_ids: Iterable[int]) -> list[TableMap]:
+    """These maps as lists and dialogs show them; ids nobody has are passed over."""
+    return list(
+        TableMap.objects.filter(pk__in=list(map_ids))
+        .select_related("connection_set", "version")
+        .order_by("connection_set__name", "run_order", "name")
+    )
+
+
 def find_map(name: str) -> TableMap:
     """The map `name`, or `connection_set/name` where several sets have one."""
     maps = TableMap.objects.select_related("connection_set", "version__table_map")

@@ -20,6 +20,7 @@ from portal.confirming import Removal, confirm_removal
 from portal.maps import services
 from portal.maps.dependents import running_dependents
 from portal.maps.models import TableMap
+from portal.maps.queries import in_run_order
 from portal.maps.run_form import chosen_maps, read_options
 from portal.maps.states import Action, refusal
 from portal.pages import chosen_ids, page, safe_next, staff_page
@@ -37,19 +38,11 @@ ASKS = {"ask_run": "map_run", "ask_resume": "map_resume", "ask_stop": "map_stop"
 """Buttons that lead to a question first."""
 
 
-def _chosen(ids: list[str]) -> list[TableMap]:
-    return list(
-        TableMap.objects.filter(pk__in=chosen_ids(ids))
-        .select_related("connection_set", "version")
-        .order_by("connection_set__name", "run_order", "name")
-    )
-
-
 @staff_page
 @require_safe
 def confirm_run(request: HttpRequest) -> HttpResponse:
     """How to run the chosen maps: copy first, who wins, with which others."""
-    return _run_form(request, _chosen(request.GET.getlist("map")))
+    return _run_form(request, in_run_order(chosen_ids(request.GET.getlist("map"))))
 
 
 def _run_form(
@@ -113,7 +106,7 @@ def _kept(values: QueryDict | None) -> list[tuple[str, str]]:
 @require_safe
 def confirm_stop(request: HttpRequest) -> HttpResponse:
     """Ask before maps are stopped, and say what is lost."""
-    maps = _chosen(request.GET.getlist("map"))
+    maps = in_run_order(chosen_ids(request.GET.getlist("map")))
     back = safe_next(request, reverse("map_list"))
     if not maps:
         messages.warning(request, "Choose at least one map to stop.")
@@ -149,7 +142,7 @@ def act(request: HttpRequest) -> HttpResponse:
         return redirect(back)
     if action is Action.RUN:
         return _run(request, back)
-    maps = _chosen(request.POST.getlist("map"))
+    maps = in_run_order(chosen_ids(request.POST.getlist("map")))
     if not maps:
         messages.warning(request, f"Choose at least one map to {action.value}.")
         return redirect(back)
@@ -169,7 +162,7 @@ def act(request: HttpRequest) -> HttpResponse:
 
 def _run(request: HttpRequest, back: str) -> HttpResponse:
     """Run the ticked maps as the dialog says; back to it where that cannot be."""
-    maps = _chosen([str(pk) for pk in chosen_maps(request.POST)])
+    maps = in_run_order(chosen_maps(request.POST))
     if not maps:
         messages.warning(request, "Choose at least one map to run.")
         return redirect(back)
@@ -177,14 +170,14 @@ def _run(request: HttpRequest, back: str) -> HttpResponse:
         options = read_options(request.POST)
         result = services.run(maps, user=request.user, options=options)
     except Refusal as refused:
-        opened = _chosen(request.POST.getlist("map")) or maps
+        opened = in_run_order(chosen_ids(request.POST.getlist("map"))) or maps
         return _run_form(request, opened, refused=refused, chosen=request.POST)
     messages.success(request, _outcome(Action.RUN, result))
     return redirect(back)
 
 
 def _refresh(request: HttpRequest, back: str) -> HttpResponse:
-    maps = _chosen(request.POST.getlist("map"))
+    maps = in_run_order(chosen_ids(request.POST.getlist("map")))
     if not maps:
         messages.warning(request, "Choose at least one map whose tables to read.")
     for one in refresh(maps, user=request.user):

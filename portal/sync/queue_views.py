@@ -16,6 +16,7 @@ from portal.environments.models import ConnectionSet
 from portal.maps import maintenance
 from portal.maps.dependents import running_dependents
 from portal.maps.models import MapState, TableMap
+from portal.maps.queries import in_run_order
 from portal.pages import chosen_ids, page, safe_next, staff_page
 from portal.refusals import Refusal
 from portal.sync import saving, skipping
@@ -26,19 +27,11 @@ WORD = "discard"
 """What is typed before a queue is thrown away."""
 
 
-def _chosen(ids: list[str]) -> list[TableMap]:
-    return list(
-        TableMap.objects.filter(pk__in=chosen_ids(ids))
-        .select_related("connection_set", "version")
-        .order_by("connection_set__name", "run_order", "name")
-    )
-
-
 @staff_page
 @require_safe
 def ask_resume(request: HttpRequest) -> HttpResponse:
     """The three ways to go on after a pause."""
-    return _resume_form(request, _chosen(request.GET.getlist("map")))
+    return _resume_form(request, in_run_order(chosen_ids(request.GET.getlist("map"))))
 
 
 def _resume_form(
@@ -75,7 +68,7 @@ def _resume_form(
 @require_POST
 def resume(request: HttpRequest) -> HttpResponse:
     """Go on as chosen."""
-    maps = _chosen(request.POST.getlist("map"))
+    maps = in_run_order(chosen_ids(request.POST.getlist("map")))
     back = safe_next(request, reverse("map_list"))
     if not maps:
         messages.warning(request, "Choose at least one map to resume.")
@@ -103,7 +96,7 @@ def resume(request: HttpRequest) -> HttpResponse:
 @require_safe
 def ask_pause(request: HttpRequest) -> HttpResponse:
     """Which maps that refer to the chosen ones pause with them."""
-    maps = _chosen(request.GET.getlist("map"))
+    maps = in_run_order(chosen_ids(request.GET.getlist("map")))
     back = safe_next(request, reverse("map_list"))
     if not maps:
         messages.warning(request, "Choose at least one map to pause.")
