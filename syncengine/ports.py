@@ -294,6 +294,13 @@ class Journal(Protocol):
         """Errors of this stream whose retry is asked for or due, and that are still
         open."""
 
+    def put_off(self, error_ids: Sequence[int]) -> None:
+        """Retries of these open errors could not even begin: they wait on, longer."""
+
+    def rename_failures(self, keys: Mapping[int, Row]) -> None:
+        """Records whose key was not known when they failed have it now, by error. One
+        that has an open error under it already keeps that one."""
+
     def enqueue(self, entries: Sequence[QueuedEntry]) -> None:
         """Keep entries and move each leg's `queued_through` with them, in one
         transaction; entries at or before `queued_through` are ignored."""

@@ -23,6 +23,7 @@ from syncengine.mapping.causes import (
     waits_of,
 )
 from syncengine.mapping.compiled import Row
+from syncengine.mapping.dangling import shown_key as key_text
 from syncengine.mapping.model import Direction
 from syncengine.ports import LegMode, RecordFailure, RetryRequest
 
@@ -82,6 +83,39 @@ WHERE state IN ('open', 'retrying') DO UPDATE SET
             cardinality(%(waits)s::int[]))]) END
 """
 
+_PUT_OFF = """
+UPDATE errors_syncerror e
+SET state = 'open', attempts = e.attempts + 1, not_before = %(now)s::timestamptz
+    + make_interval(secs => (%(waits)s::int[])[
+        least(e.attempts + 2, cardinality(%(waits)s::int[]))])
+WHERE e.id = ANY(%(ids)s) AND e.state IN ('open', 'retrying')
+"""
+
+_RENAME = """
+WITH n AS (
+    SELECT DISTINCT ON (e.table_map_id, e.direction, n.key_text) n.*
+    FROM jsonb_to_recordset(%(rows)s::jsonb) AS n(id bigint, key jsonb, key_text text)
+    JOIN errors_syncerror e ON e.id = n.id
+    ORDER BY e.table_map_id, e.direction, n.key_text, n.id
+)
+UPDATE errors_syncerror e SET key = n.key, key_text = n.key_text
+FROM n WHERE e.id = n.id AND e.state IN ('open', 'retrying') AND NOT EXISTS (
+    SELECT FROM errors_syncerror o WHERE o.table_map_id = e.table_map_id
+    AND o.direction = e.direction AND o.key_text = n.key_text
+    AND o.state IN ('open', 'retrying'))
+"""
+
+_SUPERSEDE = """
+WITH closed AS (
+    UPDATE errors_syncerror e
+    SET state = 'superseded', not_before = NULL, closed_at = %(now)s
+    FROM jsonb_to_recordset(%(rows)s::jsonb) AS n(id bigint, key_text text)
+    WHERE e.id = n.id AND e.key_text <> n.key_text AND e.state IN ('open', 'retrying')
+    RETURNING e."group", e.code
+)
+SELECT DISTINCT "group" FROM closed WHERE "group" <> '' AND code <> %(held)s
+"""
+
 _CLOSE = """
 WITH closed AS (
     UPDATE errors_syncerror e
@@ -94,11 +128,6 @@ WITH closed AS (
 )
 SELECT DISTINCT "group" FROM closed WHERE "group" <> '' AND code <> %(held)s
 """
-
-
-def key_text(key: Sequence[str | None]) -> str:
-    """A record's key for people and for searching: parts joined by ` / `."""
-    return " / ".join("(empty)" if part is None else part for part in key)
 
 
 class FailedRecords:
@@ -187,6 +216,35 @@ class FailedRecords:
         def write() -> None:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(_CLOSE, values)
+                groups = [row[0] for row in cursor.fetchall()]
+                if groups:
+                    let_go([self._set_id], groups)
+
+        _through_deadlocks(write)
+
+    def put_off(self, error_ids: Sequence[int]) -> None:
+        """Let these wait on, longer than before."""
+        values = {"ids": list(error_ids), "now": timezone.now()}
+
+        def write() -> None:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(_PUT_OFF, {**values, "waits": list(FIRST_WAITS)})
+
+        _through_deadlocks(write)
+
+    def rename(self, keys: Mapping[int, Row]) -> None:
+        """Give open errors the keys their records have now; where another error is
+        open under that key, it stands for both."""
+        rows = [
+            {"id": error_id, "key": list(key), "key_text": key_text(key)}
+            for error_id, key in keys.items()
+        ]
+        values = {"rows": json.dumps(rows), "now": timezone.now(), "held": HELD}
+
+        def write() -> None:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(_RENAME, values)
+                cursor.execute(_SUPERSEDE, values)
                 groups = [row[0] for row in cursor.fetchall()]
                 if groups:
                     let_go([self._set_id], groups)

@@ -81,6 +81,14 @@ class PortalJournal:
         """Errors of this stream whose retry is asked for or due."""
         return self._failed.due(self._direction, limit)
 
+    def put_off(self, error_ids: Sequence[int]) -> None:
+        """Let these errors wait on, longer than before."""
+        self._failed.put_off(error_ids)
+
+    def rename_failures(self, keys: Mapping[int, Row]) -> None:
+        """Give these errors the keys their records have now."""
+        self._failed.rename(keys)
+
     @property
     def _direction(self) -> Direction:
         if self._stream is None:

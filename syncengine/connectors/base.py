@@ -135,6 +135,10 @@ class Reader(Protocol):
         """Reference values -> natural key values, for those that exist. Lookups of
         a source have one key each."""
 
+    def invisible(self, transaction_ids: Collection[str]) -> set[str]:
+        """Those of the source's newest transactions whose changes reads from now on
+        may not show yet."""
+
     def position(self) -> str:
         """The position of the newest committed change right now."""
 

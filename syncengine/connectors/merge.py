@@ -60,11 +60,16 @@ def merge(
     return changed, conflicts
 
 
-def differs(slots: Sequence[Slot], image: Row, present: Row) -> bool:
-    """True when the present record is not what the before-image says."""
+def changed_since(slots: Sequence[Slot], history: Sequence[Row], present: Row) -> bool:
+    """True when a column of the present record is what no before-image says. Guarded
+    columns may differ by design, and of one whose reference is gone nobody can tell."""
     return any(
-        not _same(slot, value, now)
-        for slot, value, now in zip(slots, image, present, strict=True)
+        slot.guard is None
+        and not any(
+            image[index] == UNRESOLVED or _alike(slot, image[index], now)
+            for image in history
+        )
+        for index, (slot, now) in enumerate(zip(slots, present, strict=True))
     )
 
 

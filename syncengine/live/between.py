@@ -79,6 +79,9 @@ class Between:
         at_once = bench.retrying or bench.tally.woken
         if not (bench.due.now("retry", bench.settings.retry_every) or at_once):
             return
+        if not bench.visibility.reached():
+            bench.due.force("retry")
+            return
         bench.tally.woken = False
         try:
             bench.retrying = bench.retrier.run(bench.configuration)

@@ -14,6 +14,7 @@ from syncengine.connectors.base import is_part
 from syncengine.live.routing import Item, Refusal, Routed
 from syncengine.mapping.causes import HELD, Recovery, recovery_of
 from syncengine.mapping.compiled import Row, named_values
+from syncengine.mapping.dangling import shown_key
 from syncengine.mapping.model import OnError
 from syncengine.ports import RecordFailure
 
@@ -61,7 +62,7 @@ def _holds_transaction(item: Item) -> bool:
 
 
 def _held(culprit: Item, reason: Refusal | None) -> Refusal:
-    name = " / ".join(part or "(empty)" for part in culprit.source_key)
+    name = shown_key(culprit.source_key)
     why = reason.message if reason else ""
     return Refusal(
         HELD,

@@ -61,12 +61,21 @@ def _operation(leg: CompiledLeg, item: Item, reference: int) -> Operation:
         kind=item.kind,
         key=item.key,
         row=item.row,
-        history=() if item.base is None else (item.base,),
+        history=_history(item),
         update=item.kind is OperationKind.UPSERT and item.base is not None,
         force=force,
         only=item.leg.free_slots(item.source_key) if item.leg.held else None,
         reference=reference,
     )
+
+
+def _history(item: Item) -> tuple[Row, ...]:
+    """What the target may hold before one change, of our own doing: the image before
+    it, or what a retry wrote in advance of it."""
+    if item.base is None:
+        return ()
+    early = item.leg.retried.get(item.source_key)
+    return (item.base,) if early is None else (item.base, early)
 
 
 def _merge(operation: Operation, item: Item) -> None:

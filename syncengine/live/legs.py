@@ -71,25 +71,35 @@ class LookupCache:
         self,
         reader: Reader,
         wanted: Mapping[Lookup, set[str]],
-        deletes: Sequence[Change],
+        changes: Sequence[Change],
     ) -> bool:
-        """Learn the keys of rows that are gone from their own deletes: a child is
-        known by its parent's key, and both may be deleted before the child's delete
-        is routed. True when some entries are not known yet."""
+        """Learn the keys of rows that cannot be read from their own changes: a child
+        is known by its parent's key, and both may be deleted before the child's delete
+        is routed; and what a transaction inserted may not be visible yet when its
+        changes are. True when some entries are not known yet."""
         missing = {
             lookup: unknown
             for lookup, references in wanted.items()
             if (unknown := references - self.table(lookup).keys())
         }
-        for lookup, unknown in missing.items() if deletes else ():
+        for lookup, unknown in missing.items() if changes else ():
             entries, onward = self.table(lookup), {}
-            for reference, path, key in _told_by(deletes, lookup):
+            for reference, path, key in _told_by(changes, lookup):
                 if reference in unknown and not path.hops:
                     entries[reference] = key
                 elif reference in unknown and key is not None:
                     onward[reference] = (_onward(path), key)
-            self._recall_onward(reader, entries, onward, deletes)
+            self._recall_onward(reader, entries, onward, changes)
         return any(unknown - self.table(one).keys() for one, unknown in missing.items())
+
+    def told(self, change: Change) -> None:
+        """Take the key of an inserted row: records that refer to it may come before it
+        can be read."""
+        for lookup, entries in self._known.items():
+            if change.relation.table in lookup.all_tables:
+                for reference, path, key in _told_by((change,), lookup):
+                    if reference is not None and not path.hops:
+                        entries[reference] = key
 
     def learn(self, leg: CompiledLeg, entries: Iterable[QueuedEntry]) -> None:
         """Take keys from queued changes: their parents may have gone since."""
@@ -115,15 +125,15 @@ class LookupCache:
         reader: Reader,
         entries: dict[str, str | None],
         onward: Mapping[str, tuple[Lookup, str]],
-        deletes: Sequence[Change],
+        changes: Sequence[Change],
     ) -> None:
-        """Where the key is that of a row the deleted one referred to in turn."""
+        """Where the key is that of a row that this one refers to in turn."""
         wanted: dict[Lookup, set[str]] = {}
         for lookup, reference in onward.values():
             wanted.setdefault(lookup, set()).add(reference)
         if wanted:
             self.fetch(reader, wanted)
-            self.recall(reader, wanted, deletes)
+            self.recall(reader, wanted, changes)
         for gone, (lookup, reference) in onward.items():
             if reference in self.table(lookup):
                 entries[gone] = self.table(lookup)[reference]
@@ -153,7 +163,8 @@ class LiveLeg:
     `open_keys` are those of them that the present batch is about. `undecided` conflicts
     by source key keep their columns as they are; `held` are their slots. `touched` are
     such records that were written meanwhile, `written` all records written since
-    someone took note of them."""
+    someone took note of them. `retried` is what retries wrote for records of which
+    earlier changes may still be to come."""
 
     configuration: LegConfiguration
     compiled: CompiledLeg | None
@@ -165,6 +176,7 @@ class LiveLeg:
     held: dict[Row, frozenset[int]] = field(default_factory=dict)
     touched: set[Row] = field(default_factory=set)
     written: set[Row] = field(default_factory=set)
+    retried: dict[Row, Row] = field(default_factory=dict)
     _layouts: dict[int, Layout] = field(default_factory=dict)
 
     @property
@@ -206,20 +218,21 @@ class LiveLeg:
 
 
 def _told_by(
-    deletes: Sequence[Change], lookup: Lookup
+    changes: Sequence[Change], lookup: Lookup
 ) -> Iterator[tuple[str | None, KeyPath, str | None]]:
-    """What deleted rows tell of a lookup that may have led to them: the reference, the
+    """What changed rows tell of a lookup that may have led to them: the reference, the
     path of the natural key, and the value of its first column."""
     for target in lookup.targets:
         (path,) = target.keys
         first = path.hops[0].column if path.hops else path.column
-        for change in deletes:
-            columns, old = change.relation.columns, change.old
-            if old is None or change.relation.table != target.table:
+        for change in changes:
+            columns = change.relation.columns
+            row = change.new if change.new is not None else change.old
+            if row is None or change.relation.table != target.table:
                 continue
             if target.reference in columns and first in columns:
-                reference = old[columns.index(target.reference)]
-                yield reference, path, old[columns.index(first)]
+                reference = row[columns.index(target.reference)]
+                yield reference, path, row[columns.index(first)]
 
 
 def _onward(path: KeyPath) -> Lookup:

@@ -23,6 +23,7 @@ from syncengine.live.configuring import Configuration
 from syncengine.live.folding import Folded
 from syncengine.live.legs import LiveLeg
 from syncengine.mapping.compiled import Row, shown_parts
+from syncengine.mapping.dangling import shown_key
 from syncengine.mapping.model import ColumnMap, Side, TableMap
 from syncengine.ports import Control, LoopFound
 
@@ -166,7 +167,7 @@ def _rivals_found(first: LiveLeg, second: LiveLeg, column: str, key: Row) -> Loo
         column=column,
         message=(
             f"Two maps write different values into the same column {column}: "
-            f"{rules[0]}; {rules[1]}. Last seen on {_shown(key)}. Both are paused: "
+            f"{rules[0]}; {rules[1]}. Last seen on {shown_key(key)}. Both are paused: "
             "make their value maps agree, or take the column out of one of them."
         ),
     )
@@ -199,7 +200,7 @@ def _trip_found(
         key=key,
         column=column,
         message=(
-            f"{column} of {_shown(key)} goes round in a loop: it was changed from "
+            f"{column} of {shown_key(key)} goes round in a loop: it was changed from "
             f"{_value(trip.before)} to {_value(trip.after)} {TRIPS} times within a "
             "minute, and set back each time. "
             f"The rules that undo each other: {own}; {answer}. The "
@@ -237,7 +238,3 @@ def _system(side: Side) -> str:
 
 def _value(value: str | None) -> str:
     return "(empty)" if value is None else str(shown_parts(value))
-
-
-def _shown(key: Row) -> str:
-    return " / ".join("(empty)" if part is None else part for part in key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from syncengine.connectors.base import OperationKind, Reader, Transaction
@@ -13,10 +14,12 @@ from syncengine.live.configuring import Configuration
 from syncengine.live.legs import LiveLeg, record_request
 from syncengine.live.routing import Item, Routed, refusal_of
 from syncengine.mapping.compiled import CompiledLeg, Row
+from syncengine.mapping.dangling import dangles, reference_of
 from syncengine.ports import Journal, LegMode, RetryRequest
 
 MOST_AT_ONCE = 1_000
 FEWEST_AT_ONCE = 50
+REMEMBERED = 100_000
 """A portion that is refused is halved again and again, while changes wait behind it:
 portions shrink while much of them is refused, and grow while all goes well."""
 
@@ -55,6 +58,7 @@ class Retrier:
         compiled = leg.compiled
         if compiled is None:
             return 0
+        requests = self._found(leg, compiled, requests)
         keys = [request.key for request in requests]
         rows = self._present(compiled, keys)
         batch: list[Routed] = []
@@ -78,7 +82,57 @@ class Retrier:
             leg.open_keys.difference_update(gone)
         if batch:
             self._applier.apply(batch, phase="retry", position=False)
+            _remember(leg, batch)
         return sum(any(item.parked for item in routed.items) for routed in batch)
+
+    def _found(
+        self, leg: LiveLeg, compiled: CompiledLeg, requests: Sequence[RetryRequest]
+    ) -> list[RetryRequest]:
+        """The requests by keys that can be read: a reference that led nowhere when the
+        record failed may lead to a key now. The others wait on."""
+        lost = [request for request in requests if dangles(request.key)]
+        found = [request for request in requests if not dangles(request.key)]
+        if not lost:
+            return found
+        keys = self._resolved(compiled, [request.key for request in lost])
+        still = [one for one in lost if dangles(keys[one.key])]
+        if still:
+            self._journal.put_off([one.error_id for one in still])
+        mended = {one.error_id: keys[one.key] for one in lost if one not in still}
+        if mended:
+            self._journal.rename_failures(mended)
+        found += [
+            replace(one, key=mended[one.error_id])
+            for one in lost
+            if one.error_id in mended
+        ]
+        return list({one.key: one for one in found}.values())
+
+    def _resolved(self, leg: CompiledLeg, keys: Sequence[Row]) -> dict[Row, Row]:
+        lookups = {lookup.path: lookup for lookup in leg.source_lookups}
+        known: list[dict[str, str | None]] = []
+        for place, path in enumerate(leg.source_key):
+            references = {
+                reference
+                for key in keys
+                if (reference := reference_of(key[place])) is not None
+            }
+            lookup = lookups.get(path)
+            known.append(
+                self._reader.resolve(lookup, sorted(references))
+                if lookup is not None and references
+                else {}
+            )
+        return {
+            key: tuple(
+                part
+                if (reference := reference_of(part)) is None
+                # What refers to a record without a key has none either.
+                else entries.get(reference, part)
+                for part, entries in zip(key, known, strict=True)
+            )
+            for key in keys
+        }
 
     def _present(self, leg: CompiledLeg, keys: Sequence[Row]) -> dict[Row, list[Row]]:
         bound = leg.bind(leg.source_paths)
@@ -132,6 +186,15 @@ class Retrier:
         except EngineError as error:
             item.refusal = refusal_of(error)
         return [item]
+
+
+def _remember(leg: LiveLeg, batch: Sequence[Routed]) -> None:
+    if len(leg.retried) > REMEMBERED:
+        leg.retried.clear()
+    for routed in batch:
+        for item in routed.items:
+            if item.row is not None and not item.parked:
+                leg.retried[item.source_key] = item.row
 
 
 def _alone(request: RetryRequest, items: list[Item]) -> Routed:

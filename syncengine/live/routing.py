@@ -14,6 +14,7 @@ from syncengine.connectors.base import (
     OperationKind,
     Reader,
     Transaction,
+    is_part,
 )
 from syncengine.errors import EngineError, RecordError
 from syncengine.live.drifting import Suspicion
@@ -21,6 +22,7 @@ from syncengine.live.legs import Layout, LiveLeg, LookupCache, collect_reference
 from syncengine.live.open_errors import OpenErrors
 from syncengine.live.outdated import PresentRows, filled, without
 from syncengine.mapping.compiled import BoundLeg, Lookup, Resolved, Row
+from syncengine.mapping.dangling import shown_key
 from syncengine.mapping.model import OnFilterExit
 from syncengine.ports import LegMode, QueuedEntry
 
@@ -110,6 +112,11 @@ class Router:
             for change in transaction.changes:
                 if change.relation.table in self._lookup_tables:
                     self._forget(change)
+                    if change.kind is ChangeKind.INSERT and is_part(
+                        transaction.position
+                    ):
+                        # Nothing of it need be visible before its last portion.
+                        self._cache.told(change)
         self._cache.trim()
         self._present.begin(transactions)
         self._look_up(transactions, replay)
@@ -152,8 +159,8 @@ class Router:
                     collect_references(leg, layout, (change.new, change.old), wanted)
         if wanted:
             self._cache.fetch(self._reader, wanted)
-            if self._cache.recall(self._reader, wanted, _deletes(transactions)):
-                self._cache.recall(self._reader, wanted, _deletes(self._ahead()))
+            if self._cache.recall(self._reader, wanted, _rows(transactions)):
+                self._cache.recall(self._reader, wanted, _rows(self._ahead()))
 
     def _look_for_errors(
         self, transactions: Sequence[Transaction], replay: LiveLeg | None
@@ -433,13 +440,12 @@ class Router:
         )
 
 
-def _deletes(transactions: Sequence[Transaction]) -> list[Change]:
+def _rows(transactions: Sequence[Transaction]) -> list[Change]:
     return [
         change
         for transaction in transactions
         if not transaction.large
         for change in transaction.changes
-        if change.kind is ChangeKind.DELETE
     ]
 
 
@@ -455,13 +461,9 @@ def _refuse_key_change(
     if bound.key(old, resolved) != key:
         raise RecordError(
             "The integration key of the record was changed from "
-            f"{_show(bound.source_key(old, resolved))} to "
-            f"{_show(bound.source_key(new, resolved))}. Integration keys "
+            f"{shown_key(bound.source_key(old, resolved))} to "
+            f"{shown_key(bound.source_key(new, resolved))}. Integration keys "
             "identify the record on both sides and cannot change; change it "
             "back, or delete the record and create it anew.",
             code="key_immutable",
         )
-
-
-def _show(key: Row) -> str:
-    return " / ".join("(empty)" if part is None else part for part in key)

@@ -34,10 +34,13 @@ class Session:
             )
             if transactions:
                 self._processor.process(transactions, stop)
+                bench.visibility.note(transactions)
             else:
                 bench.lag_seconds = 0.0
+                bench.caught_up()
             bench.agreement.note(own, bench.configuration)
             self._confirm()
+            bench.acknowledge()
             self._between.work()
             self._reporter.running()
         bench.agreement.stop()

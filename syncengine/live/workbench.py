@@ -34,6 +34,7 @@ from syncengine.live.routing import Routed, Router
 from syncengine.live.set_aside import SetAside
 from syncengine.live.settings import LiveSettings
 from syncengine.live.settling import settle_with
+from syncengine.live.visibility import Visibility
 from syncengine.live.watching import Watcher
 from syncengine.mapping.compiled import CompiledLeg
 from syncengine.mapping.model import Side
@@ -76,6 +77,7 @@ class Workbench:
         self.gaps.mend(self.position)
         self.confirmed = self.control.confirmed()
         self.reader: Reader = stack.enter_context(source.reader())
+        self.visibility = Visibility(self.reader)
         source_writer = _closing(stack, source.writer(link))
         self.settler = Settler(
             source_writer, _closing(stack, target.writer(link)), journal
@@ -113,6 +115,7 @@ class Workbench:
             suspicion=suspicion,
         )
         self.configuration = Configuration.empty()
+        self._news: tuple[int, str] | None = None
         self.applier = Applier(
             self.writer,
             journal,
@@ -171,9 +174,20 @@ class Workbench:
         for leg in self.configuration.broken():
             code, _, message = leg.problem.partition(": ")
             self.control.schema_broken(leg.configuration, code, message)
-        self.control.acknowledge(
-            self.configuration.revision, self.receiver.seen_position
-        )
+        self._news = (self.configuration.revision, self.receiver.seen_position)
+        self.acknowledge()
+
+    def acknowledge(self) -> None:
+        """Acknowledge a configuration that was taken over, once a copy would read all
+        that was carried before it: nothing else tells of that."""
+        if self._news is not None and self.visibility.reached():
+            self.control.acknowledge(*self._news)
+            self._news = None
+
+    def caught_up(self) -> None:
+        """Nothing waits on the source: no change is older than what retries wrote."""
+        for leg in self.configuration.legs:
+            leg.retried.clear()
 
     def take_tables_in(self) -> bool:
         """Compile anew what stands on changed tables, and say what has changed; True

@@ -240,7 +240,8 @@ class BoundLeg:
     `value_out_of_range`, `precision_loss`, `conversion_failed`,
     `source_lookup_not_found`.
     `key(row, resolved)`: the target key alone (cheap; same errors).
-    `source_key(row, resolved)`: the key on the source, for people and for re-reading.
+    `source_key(row, resolved)`: the key on the source, for people and for re-reading;
+    a reference that is not resolved stands for its part (`dangling`).
     `references`: per source lookup, the index in the row of its reference column, or
     None when the layout already has the path (nothing to resolve).
     """

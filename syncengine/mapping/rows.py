@@ -22,6 +22,7 @@ from syncengine.mapping.compiled import (
     Resolved,
     Row,
 )
+from syncengine.mapping.dangling import dangling
 from syncengine.mapping.numbers import shown
 from syncengine.mapping.schema import TableSchema
 from syncengine.mapping.types import Conversion
@@ -30,6 +31,8 @@ from syncengine.mapping.value_tables import ValueTable
 Predicate = Callable[[Row], bool]
 MakePredicate = Callable[[tuple[str, ...], TableSchema], Predicate]
 
+
+_UNKNOWN = object()
 
 Combine = Callable[..., str | None]
 """Makes one value of several; None where there is none. Raises RecordError."""
@@ -142,7 +145,7 @@ class Binder:
             [values[i] for i in self._key],
         )
         source_key = writer.function(
-            _tuple([key.lenient for key in keys]), self._key_plans(), None
+            _tuple([writer.key_part(key) for key in keys]), self._key_plans(), None
         )
         linked = "True"
         if self._company is not None:
@@ -267,6 +270,19 @@ class _Writer:
             return convert.format(place.text)
         converted = convert.format("x")
         return f"({when_null} if (x := {place.text}) is None else {converted})"
+
+    def key_part(self, place: _Place) -> str:
+        """The expression for a part of the source's key: where a reference leads
+        nowhere, it stands for the key it should lead to."""
+        if place.resolved is None:
+            return place.lenient
+        reference, unknown = f"r[{place.index}]", self.name(_UNKNOWN)
+        found = f"s[{place.resolved}].get({reference}, {unknown})"
+        stands = f"{self.name(dangling)}({reference})"
+        return (
+            f"(None if {reference} is None else "
+            f"x if (x := {found}) is not {unknown} else {stands})"
+        )
 
     def _combined(self, plan: Plan, combine: Combine) -> str:
         values = ", ".join([self.value(part) for part in plan.parts])

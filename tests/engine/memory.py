@@ -205,6 +205,19 @@ class MemoryStream:
             ]
             return due[:limit]
 
+    def put_off(self, error_ids: Sequence[int]) -> None:
+        with self.state.lock:
+            for error in self.state.errors.values():
+                error.retry = error.retry and error.error_id not in error_ids
+
+    def rename_failures(self, keys: Mapping[int, Row]) -> None:
+        with self.state.lock:
+            for old, error in list(self.state.errors.items()):
+                new = keys.get(error.error_id)
+                if new is not None:
+                    self.state.errors.pop(old)
+                    self.state.errors.setdefault((*old[:2], new), error)
+
     def enqueue(self, entries: Sequence[QueuedEntry]) -> None:
         with self.state.lock:
             for entry in entries:

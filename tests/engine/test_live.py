@@ -55,6 +55,27 @@ def test_inserts_updates_and_deletes_travel_both_ways(link: Link) -> None:
     assert not link.state.errors
 
 
+def test_a_record_changed_and_deleted_in_one_batch_is_gone(link: Link) -> None:
+    """The last of its images is not what the target holds."""
+    link.start()
+    link.erp.execute(
+        "INSERT INTO groups VALUES ('usmf', '10', 'Ten'), ('usmf', '20', 'Twenty')"
+    )
+    link.erp.execute(
+        "INSERT INTO customers (dataareaid, account, name, groupid, hold)"
+        " VALUES ('usmf', 'C1', 'One', '10', 'No')"
+    )
+    link.equal()
+    link.stop()
+    link.erp.execute("UPDATE customers SET groupid = '20' WHERE account = 'C1'")
+    link.erp.execute("DELETE FROM customers WHERE account = 'C1'")
+    link.start()
+    wait_until(lambda: not link.accounts(), 15, "it is gone")
+    link.equal()
+    assert not link.customers()
+    assert not link.state.conflicts
+
+
 def test_a_change_is_written_once_and_does_not_echo(link: Link) -> None:
     link.crm.execute(
         "CREATE TABLE log (n int); CREATE FUNCTION note() RETURNS trigger AS "

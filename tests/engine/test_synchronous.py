@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from syncengine.connectors.gate import CommitGate
 from syncengine.errors import SetupError
 from syncengine.live import LiveStream
 from syncengine.mapping.model import Side
+from tests.engine import lookups
 from tests.engine.link import QUICK, Link
 from tests.engine.memory import MemoryStream
 from tests.servers import PostgresServer, database_name
@@ -25,8 +27,8 @@ WITHIN = 5.0
 class SynchronousLink(Link):
     """The link of the other tests with prompt streams and local commits of our own."""
 
-    def __init__(self, erp: str, crm: str) -> None:
-        super().__init__(erp, crm)
+    def __init__(self, erp: str, crm: str, **options: Any) -> None:
+        super().__init__(erp, crm, **options)
         self.gates: list[CommitGate] = []
 
     def close(self) -> None:
@@ -318,3 +320,29 @@ def test_another_standby_is_waited_for_as_before(
     standby.join(10)
     stream.close()
     link.finops.uninstall("other")
+
+
+def test_a_child_known_by_a_parent_of_the_same_commit_arrives(
+    servers: tuple[PostgresServer, PostgresServer],
+    make_database: Callable[..., str],
+) -> None:
+    """While a commit waits for us, nobody can read what it inserted."""
+    databases = [make_database(server) for server in servers]
+    link = SynchronousLink(
+        *databases, maps=lookups.MAPS, tables=(lookups.ERP, lookups.CRM)
+    )
+    try:
+        link.start()
+        link.arm()
+        link.crm.execute("SET statement_timeout = '20s'")
+        link.crm.execute(
+            "WITH h AS (INSERT INTO hierarchies (name) VALUES ('Sales') RETURNING *),"
+            " c AS (INSERT INTO categories (hierarchy, name)"
+            " SELECT hierarchyid, 'Pens' FROM h RETURNING *)"
+            " INSERT INTO prices (category, price) SELECT categoryid, 7 FROM c"
+        )
+        found = link.erp.execute("SELECT * FROM prices").fetchall()
+        assert found == [("Sales", "Pens", 7)]
+        assert not link.state.errors
+    finally:
+        link.close()

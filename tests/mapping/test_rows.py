@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from syncengine.errors import EngineError, RecordError
 from syncengine.mapping.compiled import BoundLeg, CompiledLeg, Row
 from syncengine.mapping.compiler import compile_leg
+from syncengine.mapping.dangling import dangling
 from syncengine.mapping.model import ColumnMap, Direction, KeyPair, TableMap
 from syncengine.mapping.schema import ColumnType
 from syncengine.mapping.types import equal
@@ -308,7 +309,7 @@ def test_a_company_nobody_found_is_out_of_scope() -> None:
     bound = leg.bind(CHANGE)
     row = ("C-1", "u9", None, None)
     assert not bound.in_scope(row, [{}])
-    assert bound.source_key(row, [{}]) == (None, "C-1")
+    assert bound.source_key(row, [{}]) == (dangling("u9"), "C-1")
     with pytest.raises(RecordError) as caught:
         bound.key(row, [{}])
     assert caught.value.code == "source_lookup_not_found"

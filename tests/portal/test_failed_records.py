@@ -13,6 +13,7 @@ from portal.errors.models import ErrorGroup, SyncError
 from portal.maps.models import MapState, TableMap
 from portal.sync.failed_records import FailedRecords
 from syncengine.mapping.causes import FIRST_WAITS
+from syncengine.mapping.dangling import dangling
 from syncengine.mapping.model import Direction
 from syncengine.ports import RecordFailure
 from tests.factories import make_map
@@ -176,3 +177,39 @@ def test_many_are_changed_in_portions_each_in_the_activity_log(
     assert len({event.correlation_id for event in events}) == 1
     customers.connection_set.refresh_from_db()
     assert customers.connection_set.revision == revision + 1
+
+
+def lost(account: str) -> tuple[str, str]:
+    return ("usmf", dangling(account))
+
+
+def test_a_record_whose_key_becomes_known_keeps_its_error(customers: TableMap) -> None:
+    mine = records(customers)
+    mine.record([failed(customers, "A"), failed(customers, "B", group="g/1")])
+    mine.record(
+        [failed(customers, "", key=lost(one), group="g/1") for one in ("r1", "r2")]
+    )
+    ids = dict(SyncError.objects.values_list("key_text", "pk"))
+    first = ids["usmf / (not found: r1)"], ids["usmf / (not found: r2)"]
+    mine.rename({first[0]: ("usmf", "C"), first[1]: ("usmf", "A")})
+    assert dict(SyncError.objects.values_list("key_text", "state")) == {
+        "usmf / A": "open",
+        "usmf / B": "open",
+        "usmf / C": "open",
+        "usmf / (not found: r2)": "superseded",
+    }
+    assert SyncError.objects.get(pk=first[0]).key == ["usmf", "C"]
+
+
+def test_a_record_that_cannot_be_read_yet_is_put_off(customers: TableMap) -> None:
+    mine = records(customers)
+    mine.record([failed(customers, "", key=lost("r1"), polled=True)])
+    (error,) = SyncError.objects.all()
+    first = error.not_before
+    assert first is not None
+    services.retry(services.choose(causes=[error.cause_id]))
+    mine.put_off([error.pk])
+    error.refresh_from_db()
+    assert (error.state, error.attempts) == ("open", 1)
+    assert error.not_before is not None
+    assert error.not_before > first

@@ -17,7 +17,7 @@ from syncengine.connectors.base import (
     Outcome,
     OutcomeKind,
 )
-from syncengine.connectors.merge import differs, merge
+from syncengine.connectors.merge import changed_since, merge
 from syncengine.connectors.postgres.arrays import array_literal
 from syncengine.connectors.postgres.lookups import (
     AMBIGUOUS,
@@ -280,9 +280,9 @@ class GroupWriter:
         translation = self._translation(leg)
         translate = translation.row
         rows = [translation.key_row(operation.key) for operation in operations]
-        images = [
-            operation.history[-1] for operation in operations if operation.history
-        ]
+        # Any of them may be what the target holds: an update and the delete after it
+        # can be one operation.
+        images = [image for operation in operations for image in operation.history]
         self._learn_companies(leg, rows)
         found = self._answers(self._resolve(leg, [*rows, *images]))
         written = [translate(row, found)[0] for row in rows]
@@ -297,12 +297,11 @@ class GroupWriter:
                 outcomes.append(Outcome(operation.reference, OutcomeKind.ABSENT))
                 continue
             if operation.history and not operation.force:
-                image = translate(operation.history[-1], found)[0]
-                if not any(
-                    not differs(leg.slots, translate(past, found)[0], now)
-                    for past in operation.history
-                ):
-                    conflict = ColumnConflict(None, _show(image), None, _show(now))
+                history = [translate(image, found)[0] for image in operation.history]
+                if changed_since(leg.slots, history, now):
+                    conflict = ColumnConflict(
+                        None, _show(history[-1]), None, _show(now)
+                    )
                     outcomes.append(
                         Outcome(operation.reference, OutcomeKind.UNCHANGED, (conflict,))
                     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from psycopg import sql
 
@@ -27,12 +27,22 @@ from syncengine.mapping.compiled import (
     Row,
     split_parts,
 )
+from syncengine.mapping.dangling import dangles
 from syncengine.mapping.digests import RowDigest
 from syncengine.mapping.schema import TableSchema
 
 _COMMA = sql.SQL(", ")
 _AND = sql.SQL(" AND ")
+_IN = sql.SQL(
+    "({parts}) IN (SELECT DISTINCT {names} FROM unnest({arrays}) AS k({names}))"
+)
+_NOT_DISTINCT = sql.SQL(
+    "EXISTS (SELECT FROM unnest({arrays}) AS k({names})"
+    " WHERE ROW({parts}) IS NOT DISTINCT FROM ROW({names}))"
+)
+_SNAPSHOT = "SELECT pg_current_snapshot()::text"
 _POSITION = sql.SQL("SELECT pg_logical_emit_message(true, 'dualwrite.position', '')")
+_WRAP = 1 << 32
 _SORT_MEMORY = sql.SQL("SET work_mem = '64MB'")
 
 
@@ -97,31 +107,43 @@ class PostgresReader:
             yield from copy_out(self._connection, query)
 
     def fetch(self, request: ReadRequest, keys: Sequence[Row]) -> list[Row]:
-        """Present rows whose key columns equal one of `keys`."""
-        if not keys:
-            return []
+        """Present rows whose key columns equal one of `keys`, null equal to null. No
+        row has a key with a reference that leads nowhere."""
+        known = [key for key in keys if not dangles(key)]
+        whole = [key for key in known if None not in key]
+        lacking = [key for key in known if None in key]
         with translated_setup(self._settings.name):
             selection = self._selection(request)
-            columns = self._columns(selection)
-            parts = [part for path in request.key for part in selection.parts(path)]
-            counts = [len(selection.parts(path)) for path in request.key]
-            values = zip(*(_split(key, counts) for key in keys), strict=True)
-            names = [sql.Identifier(f"k{i}") for i in range(len(parts))]
-            arrays = _COMMA.join(
-                sql.SQL("{}::{}[]").format(
-                    sql.Literal(array_literal(column)), sql.SQL(cast_name(type_))
-                )
-                for (_, type_), column in zip(parts, values, strict=True)
+            found = self._with_keys(selection, request, whole, _IN) if whole else []
+            if lacking:
+                found += self._with_keys(selection, request, lacking, _NOT_DISTINCT)
+            return found
+
+    def _with_keys(
+        self,
+        selection: Selection,
+        request: ReadRequest,
+        keys: Sequence[Row],
+        match: sql.SQL,
+    ) -> list[Row]:
+        columns = self._columns(selection)
+        parts = [part for path in request.key for part in selection.parts(path)]
+        counts = [len(selection.parts(path)) for path in request.key]
+        values = zip(*(_split(key, counts) for key in keys), strict=True)
+        names = [sql.Identifier(f"k{i}") for i in range(len(parts))]
+        arrays = _COMMA.join(
+            sql.SQL("{}::{}[]").format(
+                sql.Literal(array_literal(column)), sql.SQL(cast_name(type_))
             )
-            match = sql.SQL("({}) IN (SELECT DISTINCT {} FROM unnest({}) AS k({}))")
-            condition = match.format(
-                _COMMA.join(part for part, _ in parts),
-                _COMMA.join(names),
-                arrays,
-                _COMMA.join(names),
-            )
-            query = selection.query(columns, condition)
-            return self._connection.execute(query).fetchall()
+            for (_, type_), column in zip(parts, values, strict=True)
+        )
+        condition = match.format(
+            parts=_COMMA.join(part for part, _ in parts),
+            names=_COMMA.join(names),
+            arrays=arrays,
+        )
+        query = selection.query(columns, condition)
+        return self._connection.execute(query).fetchall()
 
     def digest(
         self, request: ReadRequest, digest: RowDigest, part_rows: int
@@ -221,6 +243,18 @@ class PostgresReader:
             reference=reference,
             type=sql.SQL(cast_name(type_)),
         )
+
+    def invisible(self, transaction_ids: Collection[str]) -> set[str]:
+        """Those that the present snapshot does not show, by their identifiers of 32
+        bits, as the log has them."""
+        with translated_setup(self._settings.name):
+            _, end, running = str(self._one(sql.SQL(_SNAPSHOT))).split(":")
+        begun = {int(one) % _WRAP for one in running.split(",") if one}
+        return {
+            text
+            for text in transaction_ids
+            if int(text) in begun or (int(text) - int(end)) % _WRAP < _WRAP // 2
+        }
 
     def position(self) -> str:
         """A position behind every change visible now, which the stream will reach.
