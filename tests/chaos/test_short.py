@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +13,6 @@ SEED = "7"
 SECONDS = 540
 
 
-@pytest.mark.skipif(
-    "CHAOS_SHORT" not in os.environ,
-    reason="finds, about once in five runs, a deleted record that came back "
-    "(docs/howto/chaos.md); set CHAOS_SHORT=1 to run it",
-)
 @pytest.mark.timeout(SECONDS + 20)
 def test_ten_faults_lose_nothing_and_double_nothing() -> None:
     """A process of its own: it has mounts of its own, and all that it starts ends

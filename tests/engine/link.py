@@ -187,6 +187,11 @@ class Link:
             message=lambda: f"{self.state.reports} {self.failed}",
         )
 
+    def reports(self, state: str, side: Side = Side.FINOPS) -> bool:
+        """True once the stream from `side` says that it is in this state."""
+        report = self.state.reports.get(side)
+        return report is not None and report.state == state
+
     def set_mode(self, map_id: int, mode: LegMode, **options: Any) -> None:
         self.state.set_mode(map_id, mode, **options)
         self.settled()

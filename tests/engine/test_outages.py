@@ -77,7 +77,7 @@ class Ground:
             ),
         )
         assert not self.link.state.closed
-        wait_until(lambda: self.link.state.reports[Side.FINOPS].state == "running")
+        wait_until(lambda: self.link.reports("running"))
 
     def server_count(self) -> int:
         with psycopg.connect(self.server.dsn(self.database)) as connection:

@@ -47,7 +47,7 @@ def back(link: Link, target: PostgresServer) -> None:
 
 def spooling(link: Link) -> None:
     wait_until(
-        lambda: link.state.reports[Side.FINOPS].state == "spooling",
+        lambda: link.reports("spooling"),
         message=lambda: f"{link.state.reports}",
     )
 
@@ -146,7 +146,7 @@ def test_a_short_outage_fills_no_queue(link: Link, target: PostgresServer) -> No
     link.start()
     target.kill()
     add(link, "A", 5)
-    wait_until(lambda: link.state.reports[Side.FINOPS].state == "retrying")
+    wait_until(lambda: link.reports("retrying"))
     back(link, target)
     link.equal(30)
     assert not any(link.state.queue.values())
@@ -159,7 +159,7 @@ def test_more_log_than_the_soft_limit_spools_at_once(
     link.start()
     target.kill()
     add(link, "A", 5)
-    wait_until(lambda: link.state.reports[Side.FINOPS].state == "retrying")
+    wait_until(lambda: link.reports("retrying"))
     add(link, "B", 3000)
     spooling(link)
     wait_until(lambda: waiting_bytes(link) < 100_000)
@@ -178,7 +178,7 @@ def test_a_slot_that_was_dropped_is_a_gap_and_made_anew(link: Link) -> None:
     assert link.state.gaps[0][0] is Side.FINOPS
     assert "was dropped" in link.state.gaps[0][1]
     wait_until(lambda: link.finops.held_log(link.name) is not None)
-    wait_until(lambda: link.state.reports[Side.FINOPS].state == "running")
+    wait_until(lambda: link.reports("running"))
     add(link, "B", 3)
     wait_until(lambda: "usmf/B3" in link.accounts())
     assert len(link.state.gaps) == 1
