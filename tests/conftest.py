@@ -11,6 +11,7 @@ import pytest
 from xdist.remote import Producer
 
 from tests import dividing
+from tests.properties import choose_profile
 from tests.servers import (
     PostgresServer,
     RedisServer,
@@ -21,6 +22,8 @@ from tests.servers import (
 
 ROOT = Path(__file__).resolve().parent.parent
 WITHOUT_DJANGO = ("mapping", "connectors", "engine")
+
+choose_profile()  # before any test is read: settings are taken from it there
 
 
 def needs_django(arguments: list[str]) -> bool:
