@@ -11,7 +11,7 @@ from xdist.scheduler import LoadFileScheduling
 TOGETHER = ("tests/e2e/",)
 """Directories that one process takes as a whole: what they start is dear."""
 
-FIRST = ("tests/e2e/", "tests/jobs/", "tests/chaos/", "tests/engine/")
+FIRST = ("tests/chaos/", "tests/e2e/", "tests/jobs/", "tests/engine/")
 """Where tests take long. Begun last, one would run while other processes idle."""
 
 
