@@ -41,10 +41,14 @@ class CommitGate(Protocol):
     def look(self) -> GateView:
         """The present state, in one quick question."""
 
+    def commits_wait(self) -> bool | None:
+        """Whether any commit waits now, for us or somebody else; None where our account
+        may not see that. Cheaper than `look`."""
+
     def arm(self) -> None:
-        """Have commits wait from now on. Whoever was waited for already still is.
-        Raises SetupError, with nothing changed, where that cannot be done, and where
-        our stream is not there."""
+        """Have commits wait: once this returns, each that begins does. Whoever was
+        waited for already still is. Raises SetupError or OutageError, with nothing
+        changed, where that cannot be done, and where our stream is not there."""
 
     def disarm(self) -> None:
         """Have no commit wait for us, and let go those that do. Harmless twice."""

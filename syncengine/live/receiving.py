@@ -22,8 +22,8 @@ class Receiver:
     """A change stream read by a thread of its own; used by one other thread.
 
     At most `max_changes` and `max_bytes` wait to be taken, and one portion more.
-    With `prompt` every confirmation is told at once, and so is progress in which
-    nothing was for us.
+    With `prompt` every confirmation is told at once. Nothing is ever confirmed but what
+    `confirm` was told: a source that remembers more than we noted has a gap.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Receiver:
         self._seen = self._received
         self._confirm = ""
         self._prompt = prompt
-        self._unconfirmed = True
+        self._progress = False
         self._ask = False
         self._failure: BaseException | None = None
         self._stopping = False
@@ -61,17 +61,21 @@ class Receiver:
         """Everything up to here has been taken, or was not for us."""
         return self._seen
 
-    def take(self, timeout_seconds: float) -> list[Transaction]:
+    def take(
+        self, timeout_seconds: float, *, progress: bool = False
+    ) -> list[Transaction]:
         """Whole transactions waiting, up to the limits; waits for the first, and
-        while the source has more to tell: full batches cost least.
+        while the source has more to tell: full batches cost least. With `progress`,
+        returns with none as soon as `seen_position` moves all the same.
 
         Raises what the stream raised (OutageError), once nothing waits any more.
         """
         with self._changed:
             self._wanted = True
+            self._progress = progress
             self._changed.notify_all()
             self._changed.wait_for(self._ready, timeout_seconds)
-            self._wanted = False
+            self._wanted = self._progress = False
             taken: list[Transaction] = []
             changes = size = 0
             while self._waiting and changes < self._max_changes:
@@ -87,8 +91,6 @@ class Receiver:
                 self._seen = taken[-1].position
             else:
                 self._seen = self._received
-            if taken:
-                self._unconfirmed = True
             if not taken and self._failure is not None:
                 raise self._failure
             self._changed.notify_all()
@@ -108,7 +110,9 @@ class Receiver:
     def _ready(self) -> bool:
         if self._failure is not None:
             return True
-        return bool(self._waiting) and (not self._more or self._enough())
+        if self._waiting:
+            return not self._more or self._enough()
+        return self._progress and self._received != self._seen
 
     def _enough(self) -> bool:
         return self._changes >= self._max_changes or self._bytes >= self._max_bytes
@@ -118,7 +122,6 @@ class Receiver:
         news = position != self._confirm
         with self._changed:
             self._confirm = position
-            self._unconfirmed = position < self._seen
             if news and self._prompt:
                 self._changed.notify_all()
         if news and self._prompt:
@@ -189,7 +192,5 @@ class Receiver:
             self._more = changes >= PORTION_CHANGES
             self._bytes += sum(one.size for one in received)
             self._received = self._stream.seen_position
-            if self._prompt and not self._waiting and not self._unconfirmed:
-                self._seen = self._confirm = self._received
             if self._ready():
                 self._changed.notify_all()

@@ -94,6 +94,9 @@ class Workbench:
             prompt=prompt,
         )
         stack.callback(self.receiver.close)
+        self.gate = source.gate(link) if prompt else None
+        if self.gate is not None:
+            stack.callback(self.gate.close)
         self.loops = Loops()
         self.agreement = Agreement(
             *(link, source, target, self.reader, self.settler, journal),

@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from portal.embedded import launch
 from tests.servers import directory
 from tests.waiting import wait_until
 
@@ -39,10 +40,10 @@ UNION ALL SELECT 'queued ' || key_text FROM sync_queuedchange
 class RunningPortal:
     """A supervisor on a data directory of its own, with the sample companies."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self) -> None:
         self.data = directory() / "var"
         self.data.mkdir()
-        self.address = address
+        self.address = f"http://127.0.0.1:{launch.free_port()}"
         self.output = self.data.parent / "output.txt"
         self.environ = {
             name: text for name, text in os.environ.items() if name not in OURS

@@ -1,5 +1,4 @@
-"""One portal with a real worker and beat for all tests of this directory. It ends
-with the last of them: its clocks tick, and would take time from other tests."""
+"""One portal with a real worker and beat for all tests of this directory."""
 
 from __future__ import annotations
 
@@ -12,11 +11,9 @@ from tests.jobs.portal import Portal
 from tests.servers import PostgresServer, RedisServer
 
 
-@pytest.fixture(scope="package")
-def shared_portal(
-    postgres: PostgresServer, valkey: RedisServer, migrated: str
-) -> Iterator[Portal]:
-    made = Portal(postgres, valkey, migrated)
+@pytest.fixture(scope="session")
+def shared_portal(postgres: PostgresServer, valkey: RedisServer) -> Iterator[Portal]:
+    made = Portal(postgres, valkey)
     yield made
     made.close()
 

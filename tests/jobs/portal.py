@@ -109,15 +109,12 @@ class Process:
 
 
 class Portal:
-    """The portal's database, migrated or the copy of one that is, and whatever
-    processes a test starts on it."""
+    """The portal's database, migrated, and whatever processes a test starts on it."""
 
-    def __init__(
-        self, server: PostgresServer, broker: RedisServer, migrated: str = ""
-    ) -> None:
+    def __init__(self, server: PostgresServer, broker: RedisServer) -> None:
         self.server = server
         self.data = directory()
-        self.dsn = server.create_database("portal", migrated)
+        self.dsn = server.create_database("portal")
         url = broker.database(next(_numbers))
         with contextlib.closing(redis.Redis.from_url(url)) as connection:
             connection.flushdb()
@@ -132,9 +129,8 @@ class Portal:
         self.workers: dict[str, Process] = {}
         self.beat: Process | None = None
         self._console: subprocess.Popen[str] | None = None
-        if not migrated:
-            done = self.manage("migrate", "--verbosity", "0")
-            assert done.code == 0, done.err
+        done = self.manage("migrate", "--verbosity", "0")
+        assert done.code == 0, done.err
         self.sql = psycopg.connect(self.dsn, autocommit=True)
 
     # -- commands -------------------------------------------------------------------

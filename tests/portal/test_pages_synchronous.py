@@ -11,9 +11,9 @@ from django.test import Client
 from django.urls import reverse
 
 from portal.accounts.models import User
-from portal.environments.models import ConnectionSet, Environment
+from portal.environments.models import ConnectionSet, Environment, Stream
 from portal.overview.queries import connection_sets
-from portal.synchronous import services
+from portal.synchronous import queries, services
 from portal.synchronous.models import GateState, SynchronousMode
 from syncengine.mapping.model import Side
 from tests.factories import make_connection_set
@@ -79,6 +79,39 @@ def test_the_page_shows_why_it_fell_back(
     assert "do not wait for the other side any more" in alerts
     shown = admin_client.get(reverse("dashboard")).content.decode()
     assert "Fallen back" in shown
+
+
+@pytest.mark.parametrize(
+    ("ready", "read", "reason"),
+    [
+        (False, False, "No map is running"),
+        (False, True, "stream is about to start"),
+        (True, True, "has come through"),
+    ],
+)
+def test_both_show_why_commits_do_not_wait_yet(
+    admin_client: Client,
+    address: str,
+    connection_set: ConnectionSet,
+    ready: bool,
+    read: bool,
+    reason: str,
+) -> None:
+    wanted(connection_set, Side.FINOPS)
+    SynchronousMode.objects.update(ready=ready)
+    Stream.objects.update(position="0/1" if read else "")
+    assert reason in admin_client.get(address).content.decode()
+    out = StringIO()
+    call_command("dw", "sync-mode", "contoso", stdout=out)
+    assert reason in out.getvalue()
+
+
+def test_it_shows_what_keeps_the_stream_from_working(
+    connection_set: ConnectionSet,
+) -> None:
+    wanted(connection_set, Side.FINOPS)
+    Stream.objects.update(position="0/1", message="erp does not answer.")
+    assert "erp does not answer." in queries.modes_of(connection_set)[0]["reason"]
 
 
 def test_each_fall_waits_longer_before_it_is_tried_again(

@@ -23,12 +23,14 @@ from syncengine.connectors.postgres.connection import (
 from syncengine.connectors.postgres.errors import translated_setup
 from syncengine.connectors.postgres.names import slot_name
 from syncengine.connectors.postgres.standby_names import StandbyNames
-from syncengine.errors import OutageError, SetupError
+from syncengine.connectors.postgres.taking_effect import (
+    TAKES_EFFECT_SECONDS,
+    wait_until_in_effect,
+)
+from syncengine.errors import EngineError, OutageError, SetupError
 from syncengine.mapping.model import HealthFinding, Severity
 
 SETTING = "synchronous_standby_names"
-TAKES_EFFECT_SECONDS = 5.0
-SPREADS_SECONDS = 0.5
 POLL_SECONDS = 0.02
 
 _RIGHTS = """
@@ -60,9 +62,10 @@ CROSS JOIN LATERAL (
 LIMIT 1
 """
 
-_COUNTED = """
-SELECT 1 FROM pg_stat_replication
-WHERE application_name = %s AND sync_state IN ('sync', 'quorum')
+_WAITING = """
+SELECT CASE
+    WHEN EXISTS (SELECT 1 FROM pg_stat_get_activity(NULL) WHERE wait_event = 'SyncRep')
+    THEN 't' WHEN pg_has_role('pg_read_all_stats', 'USAGE') THEN 'f' END
 """
 _ELSEWHERE = """
 SELECT count(*) FROM pg_file_settings
@@ -135,6 +138,12 @@ class PostgresGate:
             crossed=_texts(crossed),
         )
 
+    def commits_wait(self) -> bool | None:
+        """Whether any commit waits now; None where our account may not see that."""
+        with translated_setup(self._settings.name):
+            row = self._open().execute(_WAITING).fetchone()
+        return None if row is None or row[0] is None else bool(row[0] == "t")
+
     def _names(self, connection: PostgresConnection) -> StandbyNames:
         row = connection.execute(
             "SELECT current_setting('synchronous_standby_names')"
@@ -154,30 +163,20 @@ class PostgresGate:
         with translated_setup(self._settings.name):
             connection = self._open()
             _demand_rights(connection, self._settings.name)
-            present = self._names(connection)
-            if not present.has(self._name):
-                self._set(connection, present.with_name(self._name))
-                self._counted(connection)
+            names = self._names(connection).with_name(self._name)
+            try:
+                _store(connection, names)
+                _reload(connection, self._settings.name, names)
+                wait_until_in_effect(connection, self._settings, names, self._name)
+            except BaseException:
+                with suppress(psycopg.Error, EngineError):  # the first one tells more
+                    remove_name(connection, self._settings.name, self._name)
+                raise
 
     def disarm(self) -> None:
         """Take our name out of the setting, and let go who waits."""
         with translated_setup(self._settings.name):
             remove_name(self._open(), self._settings.name, self._name)
-
-    def _set(self, connection: PostgresConnection, names: StandbyNames) -> None:
-        _store(connection, names)
-        _reload(connection, self._settings.name, names)
-
-    def _counted(self, connection: PostgresConnection) -> None:
-        """Wait until commits wait: our session counts, and the checkpointer, which
-        nobody can ask, has had the time to tell all others."""
-        deadline = time.monotonic() + TAKES_EFFECT_SECONDS
-        while time.monotonic() < deadline:
-            row = connection.execute(_COUNTED, [self._name]).fetchone()
-            if row is not None:
-                break
-            time.sleep(POLL_SECONDS)
-        time.sleep(SPREADS_SECONDS)
 
     def release(self, waiting: Sequence[str]) -> None:
         """Cancel the wait of single commits, where our account may."""

@@ -40,7 +40,8 @@ class StandbyNames:
         return name.lower() in (known.lower() for known in self.names)
 
     def with_name(self, name: str) -> StandbyNames:
-        """All who were waited for, and `name`.
+        """All who were waited for, and `name`, which comes first: then the rank of each
+        other one shows that its session has read the new value.
 
         Raises SetupError `standby_names_taken` where a commit could then return
         without `name`, or without somebody it waits for now.
@@ -56,7 +57,7 @@ class StandbyNames:
                 code="standby_names_taken",
                 details={"value": str(self)},
             )
-        return replace(self, count=self.count + 1, names=(*self.names, name))
+        return replace(self, count=self.count + 1, names=(name, *self.names))
 
     def without(self, name: str) -> StandbyNames:
         """All others who were waited for, as before."""
