@@ -43,11 +43,15 @@ test: setup-test lint types
 e2e: setup-test
 	@$(PYTHON) -m pytest tests/e2e $(ARGS)
 
-# Random faults under a random workload, then a verdict (docs/howto/chaos.md).
+# Random faults under a random workload, then a verdict; then properties with new
+# examples (docs/howto/chaos.md).
+chaos: export HYPOTHESIS_PROFILE ?= search
 chaos: setup-chaos
 	@$(PYTHON) -m tests.chaos $(ARGS)
 	@CONVERGENCE_EXAMPLES=$${CONVERGENCE_EXAMPLES:-100} $(PYTHON) -m pytest -q \
 		tests/engine/test_convergence.py
+	@$(PYTHON) -m pytest -q -m hypothesis --timeout 3600 \
+		tests/mapping tests/connectors tests/engine
 
 bench: setup-test
 	@$(PYTHON) -m tests.bench $(ARGS)

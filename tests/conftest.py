@@ -8,11 +8,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
 
-from tests.servers import PostgresServer, RedisServer, directory, ground
+from tests import dividing
+from tests.properties import choose_profile
+from tests.servers import (
+    PostgresServer,
+    RedisServer,
+    database_name,
+    directory,
+    ground,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 WITHOUT_DJANGO = ("mapping", "connectors", "engine")
+
+choose_profile()  # before any test is read: settings are taken from it there
 
 
 def needs_django(arguments: list[str]) -> bool:
@@ -50,6 +61,17 @@ def pytest_configure(config: pytest.Config) -> None:
     assert settings.DATABASES
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    dividing.sort(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(
+    config: pytest.Config, log: Producer
+) -> dividing.InOrder | None:
+    return dividing.scheduler(config, log)
+
+
 def pytest_unconfigure() -> None:
     if "tests.servers" in sys.modules:
         ground.end()
@@ -70,6 +92,31 @@ def postgres15() -> PostgresServer:
 @pytest.fixture(scope="session")
 def valkey() -> RedisServer:
     return ground.redis()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, postgres: PostgresServer) -> Iterator[None]:
+    """The tests' database; and, before a test writes there, a copy of it to copy
+    further, for migrating takes a while."""
+    from django.db import connection
+    from django.db.backends.base.creation import TEST_DATABASE_PREFIX
+
+    name = str(connection.settings_dict["NAME"])
+    if not name.startswith(TEST_DATABASE_PREFIX):  # no test asked for one
+        yield
+        return
+    connection.close()
+    dsn = postgres.create_database("migrated", name)
+    ground.migrated = database_name(dsn)
+    yield
+    postgres.drop_database(dsn)
+
+
+@pytest.fixture(scope="session")
+def migrated(django_db_setup: None) -> str:
+    """The name of a database with the portal's tables as migrations leave them, or
+    nothing when no test so far needed them."""
+    return ground.migrated
 
 
 @pytest.fixture

@@ -24,6 +24,9 @@ from tests.waiting import wait_until
 PASSWORD = "test-password"
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+QUICK_PASSWORDS = {"scram_iterations": "1"}
+"""Checking a password takes long on purpose, and tests connect ten thousand times.
+PostgreSQL 15 cannot be told."""
 
 
 def sweep() -> None:
@@ -78,17 +81,20 @@ class PostgresServer:
                 "postgresql-15."
             )
         home = directory()
+        quick = QUICK_PASSWORDS if version >= 16 else {}
         cluster = PostgresCluster(
             programs,
             home / "data",
             password=PASSWORD,
             log=home / "postgres.log",
-            settings={**FAST, **(settings or {})},
+            settings={**FAST, **quick, **(settings or {})},
         )
         cluster.start()
         atexit.register(cluster.kill)
         server = cls("127.0.0.1", cluster.port, "postgres", PASSWORD, version)
         server.cluster = cluster
+        if quick:  # the superuser's was made before the server knew
+            server.execute(f"ALTER ROLE postgres PASSWORD '{PASSWORD}'")
         return server
 
     @classmethod
@@ -121,9 +127,10 @@ class PostgresServer:
     def create_database(self, prefix: str = "test", template: str = "") -> str:
         """A new, empty database; its connection URL."""
         name = f"{prefix}_{uuid.uuid4().hex[:10]}"
-        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
-        if template:
-            statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+        # Copying files takes half the time of copying through the log.
+        statement = sql.SQL("CREATE DATABASE {} STRATEGY file_copy TEMPLATE {}").format(
+            sql.Identifier(name), sql.Identifier(template or "template1")
+        )
         with psycopg.connect(self.dsn(), autocommit=True) as connection:
             connection.execute(statement)
         return self.dsn(name)
@@ -220,6 +227,8 @@ class Ground:
         self._postgres: PostgresServer | None = None
         self._postgres15: PostgresServer | None = None
         self._redis: RedisServer | None = None
+        self.migrated = ""
+        """The name of a database with the portal's tables, to be copied."""
 
     def postgres(self) -> PostgresServer:
         if self._postgres is None:

@@ -23,6 +23,7 @@ from syncengine.mapping.filters.expression import (
 )
 from syncengine.mapping.schema import ColumnType, CompanyRule, TypeFamily
 from tests.connectors.conftest import Ground
+from tests.properties import examples
 
 COMPANY = Lookup.simple("company_id", "companies", "id", "code")
 GROUP = Lookup.simple("group_id", "groups", "id", "code")
@@ -282,7 +283,7 @@ KEYS = st.tuples(
 
 @pytest.mark.parametrize("primary", [False, True])
 @settings(
-    max_examples=30,
+    max_examples=examples(30),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

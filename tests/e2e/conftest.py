@@ -16,6 +16,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from portal.embedded import launch
 from tests.e2e.running import RunningPortal
 
 CHROMIUM = "/usr/bin/chromium"
@@ -32,9 +33,16 @@ WAIT_MILLISECONDS = 45_000
 
 
 @pytest.fixture(scope="session")
-def shared_portal() -> Iterator[RunningPortal]:
-    """One portal for all modules; its start takes longer than any test."""
-    started = RunningPortal()
+def base_url() -> str:
+    """Where the portal will answer; known before it starts."""
+    return f"http://127.0.0.1:{launch.free_port()}"
+
+
+@pytest.fixture(scope="package")
+def shared_portal(base_url: str) -> Iterator[RunningPortal]:
+    """One portal for all modules, for its start takes longer than any test. It ends
+    with the last of them: idle, it still takes time from other tests."""
+    started = RunningPortal(base_url)
     try:
         started.wait_until_up()
         yield started
@@ -54,11 +62,6 @@ def portal(
     if result is not None and result.failed:
         request.node.add_report_section("teardown", "logs", shared_portal.logs())
         shared_portal.recover()
-
-
-@pytest.fixture(scope="session")
-def base_url(shared_portal: RunningPortal) -> str:
-    return shared_portal.address
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from portal.embedded import launch
 from tests.servers import directory
 from tests.waiting import wait_until
 
@@ -40,10 +39,10 @@ UNION ALL SELECT 'queued ' || key_text FROM sync_queuedchange
 class RunningPortal:
     """A supervisor on a data directory of its own, with the sample companies."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str) -> None:
         self.data = directory() / "var"
         self.data.mkdir()
-        self.address = f"http://127.0.0.1:{launch.free_port()}"
+        self.address = address
         self.output = self.data.parent / "output.txt"
         self.environ = {
             name: text for name, text in os.environ.items() if name not in OURS

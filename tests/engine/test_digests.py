@@ -18,6 +18,7 @@ from syncengine.mapping.compiler import compile_leg
 from syncengine.mapping.model import Direction, KeyPair, Side, TableMap
 from syncengine.reconcile import CompareResult, Comparison
 from tests.engine.pair import line
+from tests.properties import examples
 
 ERP = """
 CREATE TABLE things (
@@ -171,7 +172,7 @@ CHANGES = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=20,
+    max_examples=examples(20),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -19,6 +19,7 @@ from syncengine.reconcile import (
     compare,
 )
 from tests.engine.pair import CUSTOMERS_MAP, LINKED, Pair, line
+from tests.properties import examples
 
 
 def customers(pair: Pair, **options: object) -> CompareResult:
@@ -364,7 +365,7 @@ def judge(left: dict, right: dict) -> dict[tuple[str, str], str]:
 
 
 @settings(
-    max_examples=40,
+    max_examples=examples(40),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -1,4 +1,5 @@
-"""One portal with a real worker and beat for all tests of this directory."""
+"""One portal with a real worker and beat for all tests of this directory. It ends
+with the last of them: its clocks tick, and would take time from other tests."""
 
 from __future__ import annotations
 
@@ -11,9 +12,11 @@ from tests.jobs.portal import Portal
 from tests.servers import PostgresServer, RedisServer
 
 
-@pytest.fixture(scope="session")
-def shared_portal(postgres: PostgresServer, valkey: RedisServer) -> Iterator[Portal]:
-    made = Portal(postgres, valkey)
+@pytest.fixture(scope="package")
+def shared_portal(
+    postgres: PostgresServer, valkey: RedisServer, migrated: str
+) -> Iterator[Portal]:
+    made = Portal(postgres, valkey, migrated)
     yield made
     made.close()
 

@@ -109,12 +109,15 @@ class Process:
 
 
 class Portal:
-    """The portal's database, migrated, and whatever processes a test starts on it."""
+    """The portal's database, migrated or the copy of one that is, and whatever
+    processes a test starts on it."""
 
-    def __init__(self, server: PostgresServer, broker: RedisServer) -> None:
+    def __init__(
+        self, server: PostgresServer, broker: RedisServer, migrated: str = ""
+    ) -> None:
         self.server = server
         self.data = directory()
-        self.dsn = server.create_database("portal")
+        self.dsn = server.create_database("portal", migrated)
         url = broker.database(next(_numbers))
         with contextlib.closing(redis.Redis.from_url(url)) as connection:
             connection.flushdb()
@@ -129,8 +132,9 @@ class Portal:
         self.workers: dict[str, Process] = {}
         self.beat: Process | None = None
         self._console: subprocess.Popen[str] | None = None
-        done = self.manage("migrate", "--verbosity", "0")
-        assert done.code == 0, done.err
+        if not migrated:
+            done = self.manage("migrate", "--verbosity", "0")
+            assert done.code == 0, done.err
         self.sql = psycopg.connect(self.dsn, autocommit=True)
 
     # -- commands -------------------------------------------------------------------

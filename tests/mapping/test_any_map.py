@@ -9,6 +9,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,6 +58,7 @@ from tests.mapping.sample import (
     table,
     text,
 )
+from tests.properties import examples
 
 T = TypeVar("T")
 YES_NO = enum("No", "Yes")
@@ -193,7 +195,7 @@ def lossless_lines(draw: st.DrawFn) -> tuple[ColumnMap, ColumnType, ColumnType, 
 FORTH, BACK = Direction.FINOPS_TO_DATAVERSE, Direction.DATAVERSE_TO_FINOPS
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(st.lists(lossless_lines(), min_size=1, max_size=5))
 def test_what_flows_both_ways_comes_back_as_it_was(
     drawn: list[tuple[ColumnMap, ColumnType, ColumnType, Any]],
@@ -368,7 +370,7 @@ class Anything:
 SEEN: Counter[str] = Counter()
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=examples(600))
 @given(st.integers(0, 2**40))
 def try_any_map(seed: int) -> None:
     made = Anything(seed)
@@ -399,6 +401,7 @@ def try_any_map(seed: int) -> None:
             assert len(mapped) == len(leg.slots)
 
 
+@pytest.mark.hypothesis
 def test_any_map_on_any_tables_runs_or_is_refused_with_codes() -> None:
     SEEN.clear()
     try_any_map()

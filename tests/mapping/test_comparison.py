@@ -22,6 +22,7 @@ from syncengine.mapping.model import (
 )
 from tests.mapping.sample import line
 from tests.mapping.test_files import COLUMN, table_maps
+from tests.properties import examples
 
 BEFORE = TableMap(
     name="customers",
@@ -197,7 +198,7 @@ def test_the_ready_made_variants_of_one_entity_can_be_compared() -> None:
     assert not compare_maps(contacts, accounts).equal
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(table_maps(), table_maps(), st.data())
 def test_nothing_differs_exactly_when_the_maps_are_equal(
     one: TableMap, other: TableMap, data: st.DataObject
@@ -217,7 +218,7 @@ def test_nothing_differs_exactly_when_the_maps_are_equal(
         assert bool(found.lines()) is not found.equal
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(COLUMN, COLUMN, st.data())
 def test_every_field_of_a_line_takes_part(
     one: ColumnMap, other: ColumnMap, data: st.DataObject

@@ -37,6 +37,7 @@ from syncengine.mapping.model import (
 )
 from syncengine.mapping.schema import CompanyRule
 from tests.mapping.sample import CUSTOMERS_MAP, line
+from tests.properties import examples
 
 EXAMPLE = """\
 environments:
@@ -482,7 +483,7 @@ def documents(draw: st.DrawFn) -> Document:
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(documents())
 def test_what_is_written_is_read_back_exactly(document: Document) -> None:
     text = dump_document(document)

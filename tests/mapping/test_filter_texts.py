@@ -19,6 +19,7 @@ from syncengine.mapping.filters import (
 )
 from syncengine.mapping.filters.errors import EXCERPT_WIDTH
 from tests.mapping.filter_trees import EXPRESSIONS, NAMES, TABLE
+from tests.properties import examples
 
 DIALECTS: dict[str, tuple[Callable[[str], Expression], Callable[[Expression], str]]] = {
     "finops": (parse_finops, to_finops),
@@ -76,7 +77,7 @@ def check_place(error: FilterError, text: str) -> None:
     assert shown or not rest.strip()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(text=SOUP | st.text(max_size=40) | damaged())
 @example(text="")
 @example(text=" \n ")
@@ -104,7 +105,7 @@ def test_whatever_is_written_is_a_filter_or_a_mistake_at_a_place(text: str) -> N
             assert bind_types(reparse(rewrite(bound)), TABLE) == bound
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(written=EXPRESSIONS)
 def test_a_printed_filter_reads_back_as_the_same_tree(written: Expression) -> None:
     bound = bind_types(written, TABLE)

@@ -60,6 +60,7 @@ from tests.mapping.filter_trees import (
     pool,
     stored,
 )
+from tests.properties import examples
 from tests.servers import PostgresServer
 
 MOST = 500  # PostgreSQL gives at most 1,664 columns
@@ -302,7 +303,7 @@ def test_text_compares_by_code_points_under_any_collation(
 
 
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

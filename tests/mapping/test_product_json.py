@@ -30,6 +30,7 @@ from syncengine.mapping.product_json import (
     summary,
 )
 from tests.mapping.test_files import table_maps
+from tests.properties import examples
 
 LINES: list[dict[str, Any]] = [
     {
@@ -462,7 +463,7 @@ def keepable(table_map: TableMap) -> bool:
     )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(table_maps().filter(keepable))
 def test_what_is_written_is_read_back_exactly(table_map: TableMap) -> None:
     text = dump_product_map(table_map)
@@ -521,7 +522,7 @@ def test_any_text_is_read_or_refused_with_problems(text: str) -> None:
         parse_product_maps(text)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(JSON)
 def test_whatever_is_added_is_listed_when_it_says_anything(extra: Any) -> None:
     found = read(changed(addition=extra))

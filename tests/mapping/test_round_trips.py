@@ -22,6 +22,7 @@ from syncengine.mapping.product_json import (
 from syncengine.mapping.product_writing import OURS
 from tests.mapping.test_files import table_maps
 from tests.mapping.test_product_json import keepable
+from tests.properties import examples
 
 READY_MADE = [catalog.table_map(entry) for entry in catalog.entries()]
 
@@ -61,7 +62,7 @@ def test_the_original_product_keeps_every_line_of_every_ready_made_map() -> None
         assert [each.place for each in beyond_product(before)] == [f"{OURS}.key"]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(table_maps().filter(keepable))
 def test_a_random_map_survives_one_format_after_the_other(
     table_map: TableMap,
@@ -74,7 +75,7 @@ def test_a_random_map_survives_one_format_after_the_other(
     assert compare_maps(replace(table_map, columns=whole.columns), whole).equal
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(table_maps().filter(keepable))
 def test_whatever_the_original_product_would_lose_is_listed(
     table_map: TableMap,
