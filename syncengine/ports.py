@@ -294,6 +294,12 @@ class Journal(Protocol):
         """Errors of this stream whose retry is asked for or due, and that are still
         open."""
 
+    def retry_unless_closed(
+        self, map_id: int, direction: Direction, keys: Sequence[Row]
+    ) -> None:
+        """Open errors of these records are about to be closed. Those that are not,
+        within a minute and whatever ends meanwhile, become due for a retry."""
+
     def put_off(self, error_ids: Sequence[int]) -> None:
         """Retries of these open errors could not even begin: they wait on, longer."""
 

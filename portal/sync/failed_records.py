@@ -83,6 +83,17 @@ WHERE state IN ('open', 'retrying') DO UPDATE SET
             cardinality(%(waits)s::int[]))]) END
 """
 
+CLOSED_WITHIN_SECONDS = 60
+
+_UNLESS_CLOSED = """
+UPDATE errors_syncerror e
+SET not_before = %(now)s::timestamptz + make_interval(secs => %(seconds)s)
+WHERE e.table_map_id = %(map)s AND e.direction = %(direction)s
+  AND e.key_text = ANY(%(keys)s) AND e.state = 'open'
+  AND (e.not_before IS NULL
+       OR e.not_before > %(now)s::timestamptz + make_interval(secs => %(seconds)s))
+"""
+
 _PUT_OFF = """
 UPDATE errors_syncerror e
 SET state = 'open', attempts = e.attempts + 1, not_before = %(now)s::timestamptz
@@ -219,6 +230,25 @@ class FailedRecords:
                 groups = [row[0] for row in cursor.fetchall()]
                 if groups:
                     let_go([self._set_id], groups)
+
+        _through_deadlocks(write)
+
+    def retry_unless_closed(
+        self, map_id: int, direction: Direction, keys: Sequence[Row]
+    ) -> None:
+        """Make errors that are about to be closed due in a while, in case they are
+        not."""
+        values = {
+            "now": timezone.now(),
+            "seconds": CLOSED_WITHIN_SECONDS,
+            "map": map_id,
+            "direction": direction.value,
+            "keys": [key_text(key) for key in keys],
+        }
+
+        def write() -> None:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(_UNLESS_CLOSED, values)
 
         _through_deadlocks(write)
 

@@ -81,6 +81,12 @@ class PortalJournal:
         """Errors of this stream whose retry is asked for or due."""
         return self._failed.due(self._direction, limit)
 
+    def retry_unless_closed(
+        self, map_id: int, direction: Direction, keys: Sequence[Row]
+    ) -> None:
+        """Make errors that are about to be closed due later, in case they are not."""
+        self._failed.retry_unless_closed(map_id, direction, keys)
+
     def put_off(self, error_ids: Sequence[int]) -> None:
         """Let these errors wait on, longer than before."""
         self._failed.put_off(error_ids)

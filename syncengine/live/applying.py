@@ -159,7 +159,21 @@ class Applier:
         self._parked.clear()
         for routed in batch:
             self.park_unmapped(routed, phase)
+        if phase != "retry":
+            self._expect_closing(batch)
         self._apply(batch, work)
+
+    def _expect_closing(self, batch: Sequence[Routed]) -> None:
+        """What closes an error is committed on the target first: should the journal
+        not hear of it any more, a retry finds the record as it should be."""
+        expected: dict[int, tuple[LiveLeg, set[Row]]] = {}
+        for routed in batch:
+            for item in routed.items:
+                if item.source_key in item.leg.open_keys and not item.parked:
+                    keys = expected.setdefault(id(item.leg), (item.leg, set()))[1]
+                    keys.add(item.source_key)
+        for leg, keys in expected.values():
+            self._journal.retry_unless_closed(*leg.id, sorted(keys, key=str))
 
     def park_unmapped(self, routed: Routed, phase: str) -> None:
         """Put records that could not even be mapped into the error list."""

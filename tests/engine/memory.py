@@ -205,6 +205,15 @@ class MemoryStream:
             ]
             return due[:limit]
 
+    def retry_unless_closed(
+        self, map_id: int, direction: Direction, keys: Sequence[Row]
+    ) -> None:
+        with self.state.lock:
+            for key in keys:
+                found = self.state.errors.get((map_id, direction, key))
+                if found is not None:
+                    found.retry = True
+
     def put_off(self, error_ids: Sequence[int]) -> None:
         with self.state.lock:
             for error in self.state.errors.values():

@@ -4,14 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from syncengine.errors import TransientError
+from syncengine.live import LiveStream
 from syncengine.mapping.causes import HELD
-from syncengine.mapping.model import OnError
+from syncengine.mapping.model import OnError, Side
 from syncengine.ports import LegMode
 from tests.engine.link import CUSTOMERS, GROUPS, Link
+from tests.engine.memory import MemoryStream
 from tests.waiting import wait_until
+
+
+class ForgetfulStream(MemoryStream):
+    """Does not hear the first word of what was settled: its server just went away."""
+
+    def close_failures(self, *arguments: Any, **options: Any) -> None:
+        if not self.state.closes_lost:  # type: ignore[attr-defined]
+            self.state.closes_lost = True  # type: ignore[attr-defined]
+            raise TransientError("The journal does not answer.")
+        super().close_failures(*arguments, **options)
+
+
+class ForgetfulLink(Link):
+    """A link whose journal loses one closing."""
+
+    def stream(self, source: Side) -> LiveStream:
+        sides = {Side.FINOPS: self.finops, Side.DATAVERSE: self.dataverse}
+        self.state.closes_lost = False  # type: ignore[attr-defined]
+        port = ForgetfulStream(self.state, source)
+        return LiveStream(
+            self.name, sides[source], sides[source.other], port, port, self.settings
+        )
 
 
 @pytest.fixture
@@ -65,3 +91,24 @@ def test_what_is_held_back_by_a_record_that_waits_goes_on_by_itself(
     failures = {e.failure.key[1]: e.failure for e in link.state.errors.values()}
     assert failures["C2"].code == "lookup_not_found"
     assert (failures["C1"].code, failures["C1"].polled) == (HELD, True)
+
+
+def test_an_error_whose_closing_was_lost_closes_all_the_same(
+    make_database: Callable[..., str],
+) -> None:
+    """The change is on the target before the journal hears of it."""
+    link = ForgetfulLink(make_database(prefix="erp"), make_database(prefix="crm"))
+    try:
+        link.start(sides=(Side.FINOPS,))
+        link.erp.execute(
+            "INSERT INTO customers (dataareaid, account, name)"
+            " VALUES ('usmf', 'C1', repeat('x', 60)), ('usmf', 'C2', repeat('x', 60))"
+        )
+        wait_until(lambda: len(link.state.errors) == 2)
+        link.erp.execute("DELETE FROM customers WHERE account = 'C1'")
+        link.erp.execute("UPDATE customers SET name = 'two' WHERE account = 'C2'")
+        wait_until(lambda: link.accounts())
+        wait_until(lambda: not link.state.errors, 15, lambda: f"{link.state.errors}")
+        assert link.state.closes_lost  # type: ignore[attr-defined]
+    finally:
+        link.close()

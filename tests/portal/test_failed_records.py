@@ -11,7 +11,7 @@ from django.utils import timezone
 from portal.errors import services
 from portal.errors.models import ErrorGroup, SyncError
 from portal.maps.models import MapState, TableMap
-from portal.sync.failed_records import FailedRecords
+from portal.sync.failed_records import CLOSED_WITHIN_SECONDS, FailedRecords
 from syncengine.mapping.causes import FIRST_WAITS
 from syncengine.mapping.dangling import dangling
 from syncengine.mapping.model import Direction
@@ -213,3 +213,18 @@ def test_a_record_that_cannot_be_read_yet_is_put_off(customers: TableMap) -> Non
     assert (error.state, error.attempts) == ("open", 1)
     assert error.not_before is not None
     assert error.not_before > first
+
+
+def test_an_error_that_is_about_to_be_closed_is_tried_again_unless_it_is(
+    customers: TableMap,
+) -> None:
+    mine = records(customers)
+    mine.record([failed(customers, "A"), failed(customers, "B")])
+    mine.retry_unless_closed(customers.pk, FORWARD, [("usmf", "A"), ("usmf", "B")])
+    mine.close(customers.pk, FORWARD, [("usmf", "A")], "superseded")
+    assert mine.due(FORWARD, 10) == []
+    later = timezone.now() + timedelta(seconds=CLOSED_WITHIN_SECONDS + 1)
+    assert [one.key for one in mine.due(FORWARD, 10, later)] == [("usmf", "B")]
+    # It failed again: a person is needed.
+    mine.record([failed(customers, "B")])
+    assert mine.due(FORWARD, 10, later) == []
