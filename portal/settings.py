@@ -107,6 +107,7 @@ INSTALLED_APPS = [
     "portal.accounts",
     "portal.environments",
     "portal.maps",
+    "portal.editor",
     "portal.runs",
     "portal.checks",
     "portal.errors",

@@ -19,6 +19,7 @@ urlpatterns = [
     path("", include("portal.synchronous.urls")),
     path("", include("portal.checks.urls")),
     path("", include("portal.sync.urls")),
+    path("", include("portal.editor.urls")),
     path("", include("portal.maps.urls")),
     path("", include("portal.runs.urls")),
     path("", include("portal.errors.urls")),

@@ -110,24 +110,34 @@ def _rows(rows: Sequence[Row]) -> list[list[str | None]]:
 
 
 def untried_filters(
-    table_map: TableMap, *, finops: str | None = None, dataverse: str | None = None
+    table_map: TableMap,
+    *,
+    finops: str | None = None,
+    dataverse: str | None = None,
+    draft: Definition | None = None,
 ) -> MapTrial:
     """What `try_filters` would try, asking no environment. Raises Refusal when the map
     has no version."""
     texts = {Side.FINOPS: finops, Side.DATAVERSE: dataverse}
-    return MapTrial(table_map, _untried(table_map, definition(table_map), texts))
+    wanted = draft or definition(table_map)
+    return MapTrial(table_map, _untried(table_map, wanted, texts))
 
 
 def try_filters(
-    table_map: TableMap, *, finops: str | None = None, dataverse: str | None = None
+    table_map: TableMap,
+    *,
+    finops: str | None = None,
+    dataverse: str | None = None,
+    draft: Definition | None = None,
 ) -> MapTrial:
-    """Try both filters of a map, another text in place of the stored one where given.
+    """Try both filters of a map (or of a `draft` of it), another text in place of the
+    stored one where given.
 
     Only rows of linked legal entities count where the tables belong to companies.
     Raises Refusal when the map has no version; an environment that cannot be asked is
     the problem of its side.
     """
-    wanted = definition(table_map)
+    wanted = draft or definition(table_map)
     texts = {Side.FINOPS: finops, Side.DATAVERSE: dataverse}
     sides = _untried(table_map, wanted, texts)
     connection_set = table_map.connection_set

@@ -88,7 +88,7 @@ class Surroundings:
                 self.legal_entities,
                 tuple(m for other, m in self.members.items() if other != name),
                 self.companies,
-                _ready_made(),
+                ready_made_by_table(),
             ),
             on_failure=lambda error: log.error("check_failed", exc_info=error),
         )
@@ -125,7 +125,7 @@ def look_around(connection_set: ConnectionSet) -> Surroundings:
     cannot be used, naming it."""
     rows = {row.name: row for row in maps_of(connection_set)}
     members = {
-        name: _member(definition(row), row.state != MapState.NOT_RUNNING)
+        name: member_of(definition(row), row.state != MapState.NOT_RUNNING)
         for name, row in rows.items()
     }
     schemas = read_schemas(connection_set, [m.definition for m in members.values()])
@@ -171,7 +171,8 @@ def list_companies(
     return tuple((code or "").rstrip(" ") for (code,) in rows)
 
 
-def _member(table_map: Definition, active: bool) -> Member:
+def member_of(table_map: Definition, active: bool) -> Member:
+    """The map as the checks look at it, beside the ready-made one of its tables."""
     tables = (table_map.finops_table.casefold(), table_map.dataverse_table.casefold())
     return Member(table_map, active, _published().get(tables))
 
@@ -192,7 +193,7 @@ def _published() -> dict[tuple[str, str], Definition]:
 
 
 @cache
-def _ready_made() -> dict[str, str]:
+def ready_made_by_table() -> dict[str, str]:
     """The ready-made maps that fill a Dataverse table, by that table."""
     names: dict[str, list[str]] = {}
     for entry in catalog.entries():

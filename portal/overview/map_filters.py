@@ -101,7 +101,7 @@ def filters_tab(request: HttpRequest, table_map: TableMap) -> FiltersTab | None:
         else untried_filters(table_map, finops=finops, dataverse=dataverse)
     )
     return FiltersTab(
-        cards=[_card(one, tried=tried) for one in found.sides],
+        cards=[filter_card(one, tried=tried) for one in found.sides],
         edited=_edited(found),
         query="" if tried else urlencode({s.value: text for s, text in texts.items()}),
     )
@@ -111,7 +111,8 @@ def _edited(found: MapTrial) -> bool:
     return any(one.edited for one in found.sides)
 
 
-def _card(one: SideTrial, *, tried: bool) -> FilterCard:
+def filter_card(one: SideTrial, *, tried: bool) -> FilterCard:
+    """One side as it is shown, tried or not."""
     return FilterCard(
         one=one,
         hint=HINTS[one.side],

@@ -15,6 +15,7 @@ from portal.refusals import Refusal
 from portal.runs.preview import MOST, SAMPLE, preview_map
 from syncengine.errors import EngineError
 from syncengine.mapping.model import Direction
+from syncengine.mapping.model import TableMap as Definition
 from syncengine.mapping.problems import CompilationError
 from syncengine.preview import PreviewColumn, PreviewRecord
 
@@ -74,11 +75,14 @@ class ShownRecord:
         return len(self.record.differences)
 
 
-def context(request: HttpRequest, table_map: TableMap) -> dict[str, Any]:
-    """The form, and, once a direction is chosen, the records."""
-    if table_map.version is None:
+def context(
+    request: HttpRequest, table_map: TableMap, draft: Definition | None = None
+) -> dict[str, Any]:
+    """The form, and, once a direction is chosen, the records; of a `draft` in place
+    of the map's version where one is given."""
+    if draft is None and table_map.version is None:
         return {"ways": []}
-    flows = definition(table_map)
+    flows = draft or definition(table_map)
     ways = [(way.value, DIRECTIONS[way.value]) for way in Direction if flows.flows(way)]
     asked = PreviewAsked.read(request)
     found: dict[str, Any] = {"ways": ways, "asked": asked, "most": MOST}
@@ -90,6 +94,7 @@ def context(request: HttpRequest, table_map: TableMap) -> dict[str, Any]:
             asked.key or None,
             direction=asked.direction,
             sample=asked.sample,
+            draft=draft,
         )
     except Refusal as refused:
         return {**found, "trouble": refused.message}

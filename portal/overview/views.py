@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
@@ -226,7 +227,8 @@ def _tab_context(request: HttpRequest, row: MapStatus, tab: str) -> dict[str, An
     if tab == "filters":
         return {"filters": map_filters.filters_tab(request, row.map)}
     if tab == "preview":
-        return preview_tab.context(request, row.map)
+        address = reverse("map_tab", args=[map_id, "preview"])
+        return {"address": address, **preview_tab.context(request, row.map)}
     if tab == "health":
         return {}
     if tab == "versions":

@@ -41,18 +41,20 @@ class MapLegs:
 
 
 def load_legs(
-    table_map: TableMap, schemas: Mapping[Side, EnvironmentSchema] | None = None
+    table_map: TableMap,
+    schemas: Mapping[Side, EnvironmentSchema] | None = None,
+    draft: Definition | None = None,
 ) -> MapLegs:
     """Read both systems' schemas, unless they are given, and compile the map's current
-    version.
+    version, or a `draft` in its place.
 
     Raises CompilationError when the map does not fit the tables, OutageError or
     SetupError when a system cannot be used.
     """
-    if table_map.version is None:
+    if draft is None and table_map.version is None:
         raise Refusal(f"{table_map.name} has no version yet.", code="no_version")
     connection_set = table_map.connection_set
-    definition = to_engine(table_map.version)
+    definition = draft or to_engine(table_map.version)
     connectors = {
         side: connector_for(connection_set.environment(side)) for side in Side
     }

@@ -9,6 +9,7 @@ from portal.maps.models import TableMap
 from portal.refusals import NotFound, Refusal
 from portal.runs.legs import load_legs
 from syncengine.mapping.model import Direction
+from syncengine.mapping.model import TableMap as Definition
 from syncengine.preview import PreviewRecord, preview
 
 SAMPLE, MOST = 5, 50
@@ -73,11 +74,12 @@ def preview_map(
     *,
     direction: Direction | None = None,
     sample: int = SAMPLE,
+    draft: Definition | None = None,
 ) -> Preview:
-    """Try the map on the record of `key`, or on some records, in both directions or
-    the one. Writes nothing. Raises NotFound when no side has a record of that key in
-    scope."""
-    legs = load_legs(table_map)
+    """Try the map (or a `draft` of it) on the record of `key`, or on some records, in
+    both directions or the one. Writes nothing. Raises NotFound when no side has a
+    record of that key in scope."""
+    legs = load_legs(table_map, draft=draft)
     records = {
         way.value: preview(
             legs.connectors[way.source],

@@ -13,6 +13,7 @@ from tests.factories import make_map
 from tests.portal import (
     test_approvals,
     test_pages_comparisons,
+    test_pages_editor,
     test_pages_files,
     test_pages_ready_made,
     test_pages_removing,
@@ -55,6 +56,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     from portal.approvals import urls as approvals
     from portal.checks import urls as checks
     from portal.comparisons import urls as comparisons
+    from portal.editor import urls as editor
     from portal.environments import urls as environments
     from portal.errors import urls as errors
     from portal.maps import urls as maps
@@ -78,6 +80,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     elsewhere = {
         *test_approvals.ALL,
         *test_pages_comparisons.ALL,
+        *test_pages_editor.ALL,
         *test_pages_files.ALL,
         *test_pages_ready_made.ALL,
         *test_pages_removing.ALL,
@@ -88,8 +91,8 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     names = {
         pattern.name
         for module in (
-            *(activity, alerts, approvals, checks, comparisons, environments),
-            *(errors, maps, overview, queues, runs),
+            *(activity, alerts, approvals, checks, comparisons, editor),
+            *(environments, errors, maps, overview, queues, runs),
         )
         for pattern in module.urlpatterns
     }

@@ -1,0 +1,165 @@
+/* The map editor: search, keys and dragging. What is changed is kept by the server. */
+(() => {
+  "use strict";
+
+  const grid = () => document.querySelector("[data-grid]");
+  const linesOf = (scope) => [...scope.querySelectorAll("tbody[data-line]")];
+
+  /* Search and the choice of lines; what hides a line changes nothing. */
+  const textOf = (line) =>
+    [...line.querySelectorAll("input:not([type=checkbox]), .dw-lines__rule, .dw-said__box")]
+      .map((part) => part.value ?? part.textContent).join(" ").toLowerCase();
+  const SHOWN = {
+    "": () => true,
+    finding: (line) => line.querySelector(".dw-said__one") !== null,
+    changed: (line) => line.querySelector(".dw-said__box")?.dataset.state !== "",
+    rule: (line) => line.querySelector("[id^=ruled-]")?.textContent !== "copied",
+    key: (line) => line.querySelector("[name=key]")?.checked,
+  };
+  const remembered = { text: "", show: "" };
+  const search = () => {
+    const area = grid();
+    if (!area) return;
+    const words = remembered.text.toLowerCase().split(/\s+/).filter(Boolean);
+    const lines = linesOf(area);
+    let shown = 0;
+    lines.forEach((line) => {
+      const text = words.length ? textOf(line) : "";
+      const fits = SHOWN[remembered.show](line) && words.every((w) => text.includes(w));
+      line.hidden = !fits;
+      shown += fits;
+    });
+    const count = area.querySelector("[data-line-count]");
+    if (count) {
+      const word = lines.length === 1 ? "line" : "lines";
+      count.textContent = shown === lines.length
+        ? `${shown} ${word}` : `${shown} of ${lines.length} ${word}`;
+    }
+  };
+  const onSearch = (event) => {
+    if (event.target.matches?.("[data-line-search]")) remembered.text = event.target.value;
+    else if (event.target.matches?.("[data-line-show]")) remembered.show = event.target.value;
+    else return;
+    search();
+  };
+  document.addEventListener("input", onSearch);
+  document.addEventListener("change", onSearch);
+
+  /* A new grid keeps the search and puts the focus where the server says. */
+  const settle = () => {
+    const area = grid();
+    if (!area || area.dataset.settled) return;
+    area.dataset.settled = "1";
+    const text = area.querySelector("[data-line-search]");
+    const show = area.querySelector("[data-line-show]");
+    if (text) text.value = remembered.text;
+    if (show) show.value = remembered.show;
+    search();
+    const wanted = area.dataset.focus && document.getElementById(area.dataset.focus);
+    if (wanted) {
+      const line = wanted.closest("tbody");
+      if (line) line.hidden = false;
+      wanted.focus();
+      wanted.scrollIntoView({ block: "nearest" });
+    }
+  };
+  document.addEventListener("DOMContentLoaded", settle);
+  document.addEventListener("htmx:afterSettle", settle);
+
+  /* The rule of a line opens below it; the same button closes it. */
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const button = event.detail.elt;
+    if (!button.dataset?.panel) return;
+    const panel = document.getElementById(`panel-${button.dataset.panel}`);
+    const open = panel.childElementCount > 0;
+    button.setAttribute("aria-expanded", String(!open));
+    if (!open) return;
+    event.preventDefault();
+    panel.replaceChildren();
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const panel = event.detail.target;
+    if (panel.id?.startsWith("panel-") && panel.matches("td")) {
+      panel.querySelector("input, select, textarea")?.focus();
+    }
+  });
+
+  /* Keys. */
+  const step = (field, by) => {
+    const shown = linesOf(grid()).filter((line) => !line.hidden);
+    const at = shown.indexOf(field.closest("tbody"));
+    const next = shown[at + by]?.querySelector(`[name="${field.name}"]`);
+    if (!next) return false;
+    next.focus();
+    next.select?.();
+    return true;
+  };
+  document.addEventListener("keydown", (event) => {
+    const area = grid();
+    if (!area) return;
+    const typing = event.target.closest?.("input, select, textarea");
+    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
+      event.preventDefault();
+      area.querySelector("[data-line-search]")?.focus();
+      return;
+    }
+    const line = event.target.closest?.("tbody[data-line]");
+    if (!line || event.target.closest(".dw-panel")) return;
+    const press = (selector) => {
+      event.preventDefault();
+      line.querySelector(selector)?.click();
+    };
+    if (event.altKey) {
+      if (event.key === "ArrowUp") press("[data-up]");
+      else if (event.key === "ArrowDown") press("[data-down]");
+      else if (event.key === "Insert") press("[data-add]");
+      else if (event.key === "Delete") press("[data-remove]");
+      else if (event.key === "Enter") press("[data-panel]");
+      return;
+    }
+    if (event.key === "Enter" && typing && step(typing, event.shiftKey ? -1 : 1)) {
+      event.preventDefault();
+    }
+  });
+
+  /* Dragging by the handle. The field that is left is saved before. */
+  let dragged = null;
+  document.addEventListener("pointerdown", (event) => {
+    const line = event.target.closest?.("[data-handle]")?.closest("tbody");
+    if (line) line.draggable = true;
+  });
+  document.addEventListener("pointerup", () => {
+    document.querySelectorAll("tbody[draggable=true]").forEach((line) => {
+      line.draggable = false;
+    });
+  });
+  document.addEventListener("dragstart", (event) => {
+    dragged = event.target.closest?.("tbody[data-line]") ?? null;
+    dragged?.classList.add("dw-dragged");
+  });
+  document.addEventListener("dragover", (event) => {
+    const over = event.target.closest?.("tbody[data-line]");
+    if (!dragged || !over) return;
+    event.preventDefault();
+    if (over === dragged) return;
+    const box = over.getBoundingClientRect();
+    if (event.clientY < box.top + box.height / 2) over.before(dragged);
+    else over.after(dragged);
+  });
+  document.addEventListener("dragend", () => {
+    const line = dragged;
+    dragged = null;
+    if (!line) return;
+    line.draggable = false;
+    line.classList.remove("dw-dragged");
+    let next = line.nextElementSibling;
+    while (next && !next.dataset?.line) next = next.nextElementSibling;
+    const address = `${grid().dataset.move}${line.dataset.line}/move/`;
+    htmx.ajax("POST", address, {
+      source: grid(),
+      target: "#grid",
+      swap: "outerHTML",
+      values: { before: next?.dataset.line ?? "" },
+    });
+  });
+})();
