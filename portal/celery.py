@@ -35,6 +35,7 @@ app.autodiscover_tasks(
         "portal.conflicts",
         "portal.synchronous",
         "portal.units",
+        "portal.trends",
     ]
 )
 

@@ -119,6 +119,7 @@ INSTALLED_APPS = [
     "portal.synchronous",
     "portal.units",
     "portal.operations",
+    "portal.trends",
     "portal.overview",
 ]
 
@@ -325,6 +326,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "portal.sync.tasks.watch_logs",
         "schedule": 30.0,
         "options": {"expires": 30.0},
+    },
+    "sample-trends": {
+        "task": "portal.trends.tasks.sample",
+        "schedule": 15.0,
+        "options": {"expires": 15.0},
     },
     "compare-after-gaps": {
         "task": "portal.comparisons.tasks.compare_after_gaps",

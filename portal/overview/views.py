@@ -23,6 +23,7 @@ from portal.maps.models import MapState
 from portal.maps.states import Action, refusal
 from portal.overview import (
     compare_tab,
+    glance,
     map_filters,
     map_tabs,
     preview_tab,
@@ -63,14 +64,15 @@ ACTION_BUTTONS = {
 def dashboard(request: HttpRequest) -> HttpResponse:
     """Everything at a glance, kept live by `dashboard_live`."""
     sets = queries.connection_sets()
+    listed = glance.shown(sets)
     return page(
         request,
         "portal/dashboard.html",
         {
-            "sets": sets,
-            "verdict": verdict(sets),
-            "alerts": open_alerts(),
+            **_dashboard(sets, listed),
+            "trends": glance.trends(request.GET),
             "shape": _shape(sets),
+            "listed": ",".join(str(row.map.pk) for one in listed for row in one.maps),
         },
         title="Dashboard",
     )
@@ -83,11 +85,31 @@ def dashboard_live(request: HttpRequest) -> HttpResponse:
     sets = queries.connection_sets()
     if request.GET.get("shape") != _shape(sets):
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+    ids = chosen_ids(request.GET.get("maps", "").split(","))
     return render(
         request,
         "portal/_dashboard_live.html",
-        {"sets": sets, "verdict": verdict(sets), "alerts": open_alerts()},
+        _dashboard(sets, glance.shown(sets, ids)),
     )
+
+
+@staff_page
+@require_safe
+def dashboard_trends(request: HttpRequest) -> HttpResponse:
+    """The charts of the dashboard, for the window that is asked for."""
+    return render(
+        request, "portal/_trends.html", {"trends": glance.trends(request.GET)}
+    )
+
+
+def _dashboard(sets: list[SetStatus], listed: list[glance.Shown]) -> dict[str, Any]:
+    return {
+        "sets": listed,
+        "verdict": verdict(sets),
+        "alerts": open_alerts(),
+        "glance": glance.glance(sets),
+        **glance.recent(),
+    }
 
 
 def _shape(sets: list[SetStatus]) -> str:

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.django_db
 READING = (
     "dashboard",
     "dashboard_live",
+    "dashboard_trends",
     "map_list",
     "map_list_live",
     "map_run",

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+from portal.activity.models import ActivityEvent
+from portal.errors.models import SyncError
 from portal.maps.models import MapState, TableMap
-from portal.overview import queries
+from portal.overview import glance, queries
 from portal.overview.status import verdict
 from tests.factories import make_connection_set, make_map
-from tests.portal.page_rows import ago, make_error, make_queued, make_run, pulse
+from tests.portal.page_rows import (
+    ago,
+    make_error,
+    make_event,
+    make_queued,
+    make_run,
+    pulse,
+)
 
 pytestmark = pytest.mark.django_db
+
+
+def live_address(text: str) -> str:
+    """What the page polls for its changing parts."""
+    found = re.search(r'hx-get="(/live/[^"]+)"', text)
+    assert found
+    return unescape(found[1])
 
 
 def test_an_empty_portal_teaches_how_to_begin(admin_client: Client) -> None:
@@ -111,8 +129,7 @@ def test_the_live_piece_carries_every_cell_once(admin_client: Client) -> None:
     table_map = make_map(links, state=MapState.RUNNING)
     pulse(links)
     page = admin_client.get("/").content.decode()
-    shape = page.split("shape=")[1].split('"')[0]
-    response = admin_client.get(reverse("dashboard_live"), {"shape": shape})
+    response = admin_client.get(live_address(page))
     text = response.content.decode()
     assert response.status_code == 200
     for part in ("state", "rows", "errors", "queued", "lag", "changed"):
@@ -136,10 +153,66 @@ def test_the_number_of_queries_does_not_grow_with_maps(
         make_error(table_map)
         make_queued(table_map)
     pulse(links)
-    with django_assert_num_queries(11):
-        admin_client.get("/")
-    with django_assert_num_queries(10):
-        admin_client.get(reverse("dashboard_live"), {"shape": "0"})
+    with django_assert_num_queries(17):
+        text = admin_client.get("/").content.decode()
+    address = live_address(text)
+    with django_assert_num_queries(15):
+        assert admin_client.get(address).status_code == 200
+
+
+def test_maps_in_trouble_come_first_and_the_rest_is_a_link(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(glance, "MAPS_SHOWN", 2)
+    links = make_connection_set(name="contoso")
+    maps = {
+        name: make_map(links, name=name, state=MapState.RUNNING)
+        for name in ("a well", "b bad", "c bad", "d bad")
+    }
+    pulse(links)
+    for name in ("b bad", "c bad", "d bad"):
+        make_error(maps[name])
+    text = admin_client.get("/").content.decode()
+    assert re.findall(r'data-testid="map-row" data-map="([^"]+)"', text) == [
+        "b bad",
+        "c bad",
+    ]
+    more = text.split('data-testid="more-maps"')[1].split("</div>")[0]
+    assert "2 of 4 maps" in more
+    assert "1 more needs you." in more
+    assert "/maps/?set=contoso" in more
+    # What is listed stays so: rows do not move while somebody reads them.
+    SyncError.objects.all().delete()
+    live = admin_client.get(live_address(text)).content.decode()
+    assert f'id="map-{maps["b bad"].pk}-state"' in live
+    assert f'id="map-{maps["a well"].pk}-state"' not in live
+
+
+def test_causes_runs_and_events_are_told_in_short(admin_client: Client) -> None:
+    table_map = make_map(state=MapState.RUNNING)
+    make_error(table_map)
+    make_error(table_map, key="usmf / C-002")
+    make_run(table_map)
+    make_event(table_map, message="customers: Not running to Running.")
+    text = admin_client.get("/").content.decode()
+    causes = text.split('data-testid="top-causes"')[1].split("</section>")[0]
+    assert 'aria-label="2 records of this cause"' in causes
+    runs = text.split('data-testid="last-runs"')[1].split("</section>")[0]
+    assert "50 of 100 rows, 2 failed" in runs
+    feed = text.split('data-testid="feed"')[1].split("</section>")[0]
+    assert "customers: Not running to Running." in feed
+
+
+def test_the_parts_around_the_maps_teach_while_they_are_empty(
+    admin_client: Client,
+) -> None:
+    make_map()
+    ActivityEvent.objects.all().delete()
+    text = admin_client.get("/").content.decode()
+    assert "No record waits." in text
+    assert "Running a map copies the rows" in text
+    assert "Who ran, paused or changed what" in text
+    assert "The first figures come within a minute" in text
 
 
 def test_counting_stops_at_the_limit(

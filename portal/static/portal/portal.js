@@ -13,10 +13,29 @@
   setInterval(pulse, PULSE_MILLISECONDS);
   document.addEventListener("visibilitychange", pulse);
 
+  /* Rows do not move under the pointer or away from the focus: such a part waits.
+     One that is above others ("page") waits while the pointer is on any of them. */
+  const pointed = matchMedia("(hover: hover)");
+  const held = (part) => {
+    if (!part.matches?.("[data-still]")) return false;
+    if (part.contains(document.activeElement)) return true;
+    if (!pointed.matches) return false;
+    return part.dataset.still === "page"
+      ? document.querySelector(".dw-page :is(tr, li, a, button):hover") !== null
+      : part.matches(":hover");
+  };
+
   /* What has not changed is not touched: nothing flickers, no click is lost. */
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
     const fresh = event.detail.fragment.firstElementChild;
-    if (fresh && fresh.innerHTML === event.detail.target.innerHTML) {
+    const { target } = event.detail;
+    if (held(target) || (fresh && fresh.innerHTML === target.innerHTML)) {
+      event.detail.shouldSwap = false;
+    }
+  });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const cause = event.detail.requestConfig?.triggeringEvent?.type;
+    if (cause === "portal-pulse" && held(event.detail.target)) {
       event.detail.shouldSwap = false;
     }
   });
