@@ -181,6 +181,19 @@ PREVIEW = {
     "same": Label("Equal", "check_circle", "good", "Nothing would be written."),
 }
 
+TRIAL = {
+    "refused": Label("Would be refused", "block", "bad", "It is not taken."),
+    "fails": Label("Would fail", "error", "bad", "A value or a lookup has no result."),
+    "still_refused": Label("Refused as before", "block", "wait"),
+    "still_fails": Label("Fails as before", "error", "wait"),
+    "left_out": Label("No longer carried", "remove_circle", "wait", "By the filter."),
+    "taken_in": Label("Newly carried", "add_circle", "busy", "By the filter."),
+    "mended": Label("Mended", "check_circle", "good", "It failed before."),
+    "differs": Label("Comes out differently", "edit", "wait"),
+    "same": Label("Comes out the same", "check_circle", "good"),
+    "out_of_scope": Label("Not in scope", "block", "off", "By filter or company."),
+}
+
 CHECK = {
     "clean": Label("Good", "check_circle", "good", "Nothing stands in the way."),
     "warning": Label("Warnings", "warning", "wait", "It runs; look at the warnings."),
@@ -221,6 +234,7 @@ KINDS = {
     "change": CHANGE,
     "operation": OPERATION,
     "preview": PREVIEW,
+    "trial": TRIAL,
     "match": MATCH,
 }
 

@@ -42,7 +42,6 @@ def panel_context(one: Desk, line_id: int) -> dict[str, Any]:
         ],
         "values": values,
         "pairs": write_pairs(pairs),
-        "pair_count": len(pairs),
         "rows": min(max(len(pairs) + 2, 5), 16),
         "notes": ambiguities(pairs),
         "shared": [(f"{SHARED}{name}", name) for name in names],

@@ -32,6 +32,7 @@ from portal.editor.showing import (
     summary,
 )
 from portal.editor.texts import FORMATS, read_text, write_text
+from portal.editor.trying import MOST, SAMPLE, captured_keys, try_draft
 from portal.editor.views import changing, edit_address, find_map, refused_answer
 from portal.maps.conversion import to_engine
 from portal.maps.filter_trial import try_filters, untried_filters
@@ -48,6 +49,7 @@ from portal.refusals import Refusal
 from syncengine.mapping.comparison import compare_maps
 from syncengine.mapping.model import (
     ConflictPolicy,
+    Direction,
     LookupDeclaration,
     OnError,
     OnFilterExit,
@@ -69,6 +71,7 @@ def part(request: HttpRequest, map_id: int, part: str) -> HttpResponse:
         "filters": _filters,
         "settings": _settings,
         "preview": _preview,
+        "try": _try,
         "text": _text,
     }
     if part not in contexts:
@@ -247,6 +250,35 @@ def text_change(request: HttpRequest, map_id: int) -> HttpResponse:
         )
     messages.success(request, "The draft says what the text says.")
     return redirect(f"{edit_address(map_id, 'text')}?format={kind}")
+
+
+# -- trying -------------------------------------------------------------------------
+
+
+def _try(request: HttpRequest, one: Desk) -> dict[str, Any]:
+    waiting = {
+        direction.value: sum(
+            len(keys) for keys in captured_keys(one.table_map, direction).values()
+        )
+        for direction in Direction
+        if one.draft.definition.flows(direction)
+    }
+    return {"sample": SAMPLE, "most": MOST, "waiting": waiting.items()}
+
+
+@changing
+def try_run(request: HttpRequest, map_id: int) -> HttpResponse:
+    """Try the draft on records of both sides; nothing stays written."""
+    one = desk(request, find_map(map_id))
+    asked = request.POST.get("sample", "")
+    sample = int(asked) if asked.isdecimal() and len(asked) < 6 else SAMPLE
+    found = try_draft(one.table_map, one.draft.definition, sample=sample)
+    return page(
+        request,
+        "portal/editor/try.html",
+        _head(one, "try") | _try(request, one) | {"trial": found, "sample": sample},
+        title=f"{one.table_map.name}: edit",
+    )
 
 
 # -- publishing ---------------------------------------------------------------------

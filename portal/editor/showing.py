@@ -25,6 +25,7 @@ PARTS = {
     "filters": "Filters",
     "settings": "Key and settings",
     "preview": "Preview",
+    "try": "Try",
     "text": "As text",
 }
 

@@ -34,6 +34,7 @@ urlpatterns = [
     path(f"{_MAP}filters/keep/", part_views.filters_change, name="map_edit_filters"),
     path(f"{_MAP}filters/rows/", part_views.filters_tried, name="map_edit_rows"),
     path(f"{_MAP}settings/keep/", part_views.settings_change, name="map_edit_settings"),
+    path(f"{_MAP}try/run/", part_views.try_run, name="map_edit_try"),
     path(f"{_MAP}text/take/", part_views.text_change, name="map_edit_text"),
     path(f"{_MAP}<slug:part>/", part_views.part, name="map_edit_part"),
 ]

@@ -31,7 +31,7 @@ from tests.portal.test_command_line import dw
 pytestmark = pytest.mark.django_db
 
 READING = ("map_edit",)
-PARTS = ("filters", "settings", "preview", "text")
+PARTS = ("filters", "settings", "preview", "try", "text")
 WRITING = (
     "map_edit_begin",
     "map_edit_take_over",
@@ -41,6 +41,7 @@ WRITING = (
     "map_edit_filters",
     "map_edit_settings",
     "map_edit_text",
+    "map_edit_try",
 )
 OF_LINES = (
     "map_edit_line",

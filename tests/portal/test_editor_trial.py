@@ -1,0 +1,207 @@
+"""Trying a draft on present records: what changes, fails and is refused; no writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from portal.accounts.models import User
+from portal.editor import services
+from portal.editor.content import replace_all
+from portal.editor.trying import DirectionTrial, captured_keys, try_draft
+from portal.maps.models import TableMap
+from syncengine.mapping.model import ColumnMap, ColumnMapType, Direction
+from syncengine.mapping.model import TableMap as Definition
+from tests.factories import (
+    make_connection_set,
+    make_definition,
+    make_environment,
+    make_map,
+)
+from tests.portal.page_rows import make_error
+from tests.portal.test_command_line import dw
+
+pytestmark = pytest.mark.django_db
+
+FORWARD = Direction.FINOPS_TO_DATAVERSE
+
+
+@pytest.fixture
+def dsns(make_database: Callable[..., str]) -> dict[str, str]:
+    made = {side: make_database(prefix=side) for side in ("finops", "dataverse")}
+    with psycopg.connect(made["finops"]) as connection:
+        connection.execute(
+            "CREATE TABLE customers (account text PRIMARY KEY, name text, hold text,"
+            " area text, grade int);"
+            "INSERT INTO customers VALUES ('c1', 'One', 'No', 'North', 1),"
+            " ('c2', 'Two', 'All', 'South', 2), ('c3', 'Three', 'Never', 'North', 3),"
+            " ('c4', 'Four', 'No', NULL, 99)"
+        )
+    with psycopg.connect(made["dataverse"]) as connection:
+        connection.execute(
+            "CREATE TABLE areas (areaid int PRIMARY KEY, name text UNIQUE);"
+            "INSERT INTO areas VALUES (1, 'North');"
+            "CREATE TABLE accounts (accountnumber text PRIMARY KEY, name text,"
+            " onhold int, areaid int REFERENCES areas, grade int CHECK (grade < 10));"
+            "INSERT INTO accounts VALUES ('c1', 'Eins', 0, 1, 1)"
+        )
+    return made
+
+
+@pytest.fixture
+def customers(dsns: dict[str, str]) -> Iterator[TableMap]:
+    """A map over real tables; the records of both are the same afterwards."""
+
+    def rows() -> list[Any]:
+        found = []
+        for side, table in (("finops", "customers"), ("dataverse", "accounts")):
+            with psycopg.connect(dsns[side]) as connection:
+                query = f"SELECT t.*, xmin::text FROM {table} t ORDER BY 1"
+                found += connection.execute(query).fetchall()  # type: ignore[call-overload]
+        return found
+
+    contoso = make_connection_set(
+        name="contoso",
+        finops=make_environment("finops", dsn=dsns["finops"]),
+        dataverse=make_environment("dataverse", dsn=dsns["dataverse"]),
+    )
+    before = rows()
+    made = make_map(contoso)
+    made.refresh_from_db()
+    yield made
+    assert rows() == before
+
+
+def tried(table_map: TableMap, draft: Definition) -> DirectionTrial:
+    found = try_draft(table_map, draft)
+    assert (found.trouble, found.findings) == ("", ())
+    return next(one for one in found.directions if one.direction is FORWARD)
+
+
+def verdicts(one: DirectionTrial) -> dict[str, str]:
+    return {str(r.key[0]): r.verdict.value for r in one.trial.records}
+
+
+def with_lines(*lines: ColumnMap, **changes: object) -> Definition:
+    return make_definition(columns=(*make_definition().columns, *lines), **changes)
+
+
+def test_the_present_version_against_itself_changes_nothing(
+    customers: TableMap,
+) -> None:
+    one = tried(customers, make_definition())
+    assert one.counts == {"still_fails": 1, "same": 3}
+    (failure,) = one.failures
+    assert (failure.code, failure.column) == ("value_not_in_map", "onhold")
+
+
+def test_records_that_come_out_differently_are_counted_by_column(
+    customers: TableMap,
+) -> None:
+    account, name, hold = make_definition().columns
+    upper = ColumnMap(None, "name", ColumnMapType.TO_DATAVERSE_TRANSFORM)
+    draft = make_definition(
+        columns=(account, replace(upper, expression="upper(name)"), hold)
+    )
+    assert name.dataverse == "name"
+    one = tried(customers, draft)
+    (change,) = one.changes
+    assert (change.column, change.count) == ("name", 3)
+    (first,) = change.examples[0].changes
+    assert (first.before, first.after) == ("One", "ONE")
+
+
+def test_values_that_fail_anew_and_those_that_are_mended(customers: TableMap) -> None:
+    account, name, hold = make_definition().columns
+    pairs = (("No", "0"), ("Never", "1"))
+    draft = make_definition(columns=(account, name, replace(hold, values=pairs)))
+    one = tried(customers, draft)
+    assert verdicts(one) == {
+        "c1": "same",
+        "c2": "fails",
+        "c3": "mended",
+        "c4": "same",
+    }
+    assert [each.code for each in one.failures] == ["value_not_in_map"]
+
+
+def test_what_the_target_refuses_is_found_by_writing_and_undone(
+    customers: TableMap,
+) -> None:
+    draft = with_lines(
+        ColumnMap("area", "areaid.name", ColumnMapType.TO_DATAVERSE),
+        ColumnMap("grade", "grade", ColumnMapType.TO_DATAVERSE),
+    )
+    one = tried(customers, draft)
+    assert verdicts(one) == {
+        "c1": "differs",
+        "c2": "refused",
+        "c3": "still_fails",
+        "c4": "refused",
+    }
+    codes = {each.examples[0].key[0]: each.code for each in one.failures}
+    assert codes == {
+        "c2": "lookup_not_found",
+        "c4": "check_violated",
+        "c3": "value_not_in_map",
+    }
+    new = {
+        change.column: change.was_written
+        for r in one.trial.records
+        for change in r.changes
+    }
+    assert new == {"areaid.name": False, "grade": False}
+
+
+def test_a_filter_that_leaves_out_and_takes_in(customers: TableMap) -> None:
+    draft = make_definition(finops_filter='account != "c1"')
+    assert verdicts(tried(customers, draft))["c1"] == "left_out"
+    narrow = with_lines(finops_filter='account == "c1"', version="2.0.0.0")
+    services.begin(customers)
+    services.change(customers, replace_all(narrow), "text")
+    services.publish(customers, publisher="contoso", version="2.0.0.0")
+    customers.refresh_from_db()
+    wide = verdicts(tried(customers, make_definition()))
+    assert (wide["c1"], wide["c2"]) == ("same", "taken_in")
+
+
+def test_records_of_errors_are_tried_beside_the_sample(customers: TableMap) -> None:
+    make_error(customers, "c3")
+    make_error(customers, "gone")
+    assert captured_keys(customers, FORWARD) == {"error": [("gone",), ("c3",)]}
+    found = try_draft(customers, make_definition(), sample=1)
+    one = next(each for each in found.directions if each.direction is FORWARD)
+    assert one.trial.origins["error"] == 1
+    assert one.trial.missing == 1
+
+
+def test_a_draft_that_does_not_fit_says_what_is_wrong(customers: TableMap) -> None:
+    draft = with_lines(ColumnMap("nothing", "grade", ColumnMapType.TO_DATAVERSE))
+    found = try_draft(customers, draft)
+    assert [one.code for one in found.findings] == ["DIPV1022"]
+    assert not found.directions
+
+
+def test_the_page_and_the_command_show_the_trial(
+    admin_client: Client, admin_user: User, customers: TableMap
+) -> None:
+    services.begin(customers, user=admin_user)
+    draft = with_lines(ColumnMap("grade", "grade", ColumnMapType.TO_DATAVERSE))
+    services.change(customers, replace_all(draft), "text", user=admin_user)
+    page = reverse("map_edit_part", args=[customers.pk, "try"])
+    assert "See it before it counts" in admin_client.get(page).content.decode()
+    run = admin_client.post(reverse("map_edit_try", args=[customers.pk]))
+    text = run.content.decode()
+    assert 'data-code="check_violated"' in text
+    assert 'data-verdict="refused"' in text
+    done = dw("try", "customers", "--json")
+    assert done.code == 1
+    forward = done.document["directions"][0]
+    assert forward["verdicts"]["refused"] == 1
+    assert forward["failures"][0]["keys"] == [["c4"]]
