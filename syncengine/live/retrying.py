@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from syncengine.connectors.base import OperationKind, Reader, Transaction
+from syncengine.connectors.base import OperationKind, Reader, ReadRequest, Transaction
 from syncengine.errors import EngineError
 from syncengine.live.applying import Applier
 from syncengine.live.configuring import Configuration
@@ -97,7 +97,7 @@ class Retrier:
         keys = self._resolved(compiled, [request.key for request in lost])
         still = [one for one in lost if dangles(keys[one.key])]
         if still:
-            self._journal.put_off([one.error_id for one in still])
+            self._wait_on(leg, compiled, still)
         mended = {one.error_id: keys[one.key] for one in lost if one not in still}
         if mended:
             self._journal.rename_failures(mended)
@@ -107,6 +107,47 @@ class Retrier:
             if one.error_id in mended
         ]
         return list({one.key: one for one in found}.values())
+
+    def _wait_on(
+        self, leg: LiveLeg, compiled: CompiledLeg, lost: Sequence[RetryRequest]
+    ) -> None:
+        """Put off what still refers to nothing; what is no more has nothing to wait
+        for, unless it was a delete that failed."""
+        present = self._still_there(compiled, lost)
+        gone = [
+            one.key
+            for one in lost
+            if one.operation != OperationKind.DELETE.value and one.key not in present
+        ]
+        if gone:
+            self._journal.close_failures(*leg.id, gone, "resolved")
+        waiting = [one.error_id for one in lost if one.key not in set(gone)]
+        if waiting:
+            self._journal.put_off(waiting)
+
+    def _still_there(
+        self, leg: CompiledLeg, requests: Sequence[RetryRequest]
+    ) -> set[Row]:
+        """Keys of rows that are on the source, found by their references."""
+        columns = {lookup.path: lookup.column for lookup in leg.source_lookups}
+        by_paths: dict[tuple[str, ...], dict[Row, Row]] = defaultdict(dict)
+        for request in requests:
+            references = [reference_of(part) for part in request.key]
+            paths = tuple(
+                path if reference is None else columns.get(path, path)
+                for path, reference in zip(leg.source_key, references, strict=True)
+            )
+            values = tuple(
+                part if reference is None else reference
+                for part, reference in zip(request.key, references, strict=True)
+            )
+            by_paths[paths][values] = request.key
+        found: set[Row] = set()
+        for paths, keys in by_paths.items():
+            asked = ReadRequest(leg.source.name, paths, leg.source_lookups, key=paths)
+            rows = self._reader.fetch(asked, list(keys))
+            found.update(keys[row] for row in rows if row in keys)
+        return found
 
     def _resolved(self, leg: CompiledLeg, keys: Sequence[Row]) -> dict[Row, Row]:
         lookups = {lookup.path: lookup for lookup in leg.source_lookups}

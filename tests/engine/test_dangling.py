@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from syncengine.ports import LegMode
 from tests.engine.link import Link
 from tests.engine.lookups import CRM, ERP, MAPS
 from tests.waiting import wait_until
@@ -71,3 +72,21 @@ def test_one_whose_reference_leads_nowhere_stays_in_the_list(link: Link) -> None
     )
     assert len(link.state.errors) == 1
     assert prices(link) == []
+
+
+def test_one_that_is_no_more_waits_for_nothing(link: Link) -> None:
+    """It was deleted with the one it refers to, while nobody could tell its key."""
+    link.start()
+    add_prices(link, uuid4(), uuid4())
+    wait_until(lambda: len(link.state.errors) == 2, 15, "both are in the error list")
+    link.set_mode(4, LegMode.OFF)
+    link.crm.execute("DELETE FROM prices WHERE price = 0")
+    link.set_mode(4, LegMode.LIVE)
+    link.state.retry_all()
+    wait_until(lambda: len(link.state.errors) == 1, 15, "one is left")
+    wait_until(
+        lambda: not any(error.retry for error in link.state.errors.values()),
+        15,
+        "it was tried again",
+    )
+    assert len(link.state.errors) == 1
