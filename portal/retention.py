@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from portal.activity import services as activity
 from portal.activity.models import ActivityEvent
+from portal.errors import trends
 from portal.errors.models import OPEN_ERROR_STATES, Conflict, ErrorGroup, SyncError
 
 PORTION = 5_000
@@ -57,6 +58,7 @@ def purge(now: datetime | None = None) -> Purged:
 
 def _errors(now: datetime, days: int) -> int:
     """Errors that were closed so long ago, and causes that have none left."""
+    trends.purge(now)
     if not days:
         return 0
     limit = now - timedelta(days=days)

@@ -10,6 +10,7 @@ from syncengine.connectors.base import Connector, Reader, ReadRequest
 from syncengine.errors import RecordError
 from syncengine.initial import has_rows, read_request
 from syncengine.mapping.compiled import (
+    BoundLeg,
     CompiledLeg,
     Resolved,
     Row,
@@ -129,7 +130,8 @@ def _records(
             key = bound.source_key(row, resolved)
             mapped[number] = bound.map(row, resolved)
         except RecordError as error:
-            records.append(_failed(leg, source, error))
+            there = _there(reader, leg, bound, row, resolved)
+            records.append(_failed(leg, source, error, there))
         else:
             records.append(_made(reader, leg, key, source, mapped[number]))
     missing = missing_references(reader, leg, list(mapped.values()))
@@ -144,13 +146,27 @@ def _records(
     return records
 
 
+def _there(
+    reader: Reader, leg: CompiledLeg, bound: BoundLeg, row: Row, resolved: Resolved
+) -> Row | None:
+    """What the target holds of a record that cannot be mapped, where its key can."""
+    try:
+        return _present(reader, leg, bound.key(row, resolved))
+    except RecordError:
+        return None
+
+
 def _failed(
-    leg: CompiledLeg, source: dict[str, str | None], error: RecordError
+    leg: CompiledLeg,
+    source: dict[str, str | None],
+    error: RecordError,
+    present: Row | None,
 ) -> PreviewRecord:
     return PreviewRecord(
         key=tuple(source.get(path) for path in leg.source_key),
         source=source,
-        columns=tuple(_columns(leg, source, [None] * len(leg.slots), None)),
+        target=None if present is None else named_values(leg.slots, present),
+        columns=tuple(_columns(leg, source, [None] * len(leg.slots), present)),
         error_code=error.code,
         error=error.message,
         error_column=error.column,

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from portal.administration import ReadOnlyAdmin
-from portal.errors.models import Conflict, ErrorGroup, SyncError
+from portal.administration import ReadOnlyAdmin, ReadOnlyInline
+from portal.errors.models import (
+    CauseComment,
+    Conflict,
+    ErrorArrivals,
+    ErrorGroup,
+    SyncError,
+)
 
 
 @admin.register(SyncError)
@@ -18,6 +24,18 @@ class SyncErrorAdmin(ReadOnlyAdmin):
     search_fields = ("key_text",)
 
 
+class ErrorArrivalsInline(ReadOnlyInline):
+    """Failures by hour."""
+
+    model = ErrorArrivals
+
+
+class CauseCommentInline(ReadOnlyInline):
+    """What people wrote about a cause."""
+
+    model = CauseComment
+
+
 @admin.register(ErrorGroup)
 class ErrorGroupAdmin(ReadOnlyAdmin):
     """Causes of errors."""
@@ -26,6 +44,7 @@ class ErrorGroupAdmin(ReadOnlyAdmin):
     list_filter = ("direction",)
     list_select_related = ("table_map",)
     search_fields = ("text", "code")
+    inlines = (CauseCommentInline, ErrorArrivalsInline)
 
 
 @admin.register(Conflict)

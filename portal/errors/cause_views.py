@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST, require_safe
 
-from portal.errors import causes, queries
+from portal.errors import causes, owning, queries
 from portal.errors.queries import ErrorFilter
 from portal.pages import PAGE_SIZE, page, staff_page
-from syncengine.mapping.causes import recovery_of
+from portal.refusals import Refusal
 
 
 @staff_page
@@ -26,7 +30,7 @@ def cause_list(request: HttpRequest) -> HttpResponse:
             "filters": filters,
             "query": filters.query,
             "shown": shown,
-            "rows": [(cause, recovery_of(cause.code).value) for cause in shown],
+            "rows": causes.listed(shown),
             "records": causes.known_total(filters),
             "choices": queries.choices(filters),
         },
@@ -44,6 +48,38 @@ def cause_page(request: HttpRequest, cause_id: int) -> HttpResponse:
     return page(
         request,
         "portal/cause_page.html",
-        {"found": found, "cause": found.cause},
+        {"found": found, "cause": found.cause, "people": owning.people()},
         title=f"Cause {cause_id}",
     )
+
+
+@staff_page
+@require_POST
+def cause_assign(request: HttpRequest, cause_id: int) -> HttpResponse:
+    """Give the cause to the chosen person, or to nobody."""
+    name = request.POST.get("person", "").strip()
+    try:
+        person = owning.find_person(name) if name else None
+        owning.assign([cause_id], person, user=_user(request))
+    except Refusal as refused:
+        messages.error(request, refused.message)
+    else:
+        messages.success(request, f"Assigned to {person or 'nobody'}.")
+    return redirect("cause_page", cause_id)
+
+
+@staff_page
+@require_POST
+def cause_comment(request: HttpRequest, cause_id: int) -> HttpResponse:
+    """Write about the cause."""
+    try:
+        owning.comment([cause_id], request.POST.get("text", ""), user=_user(request))
+    except Refusal as refused:
+        messages.error(request, refused.message)
+    else:
+        messages.success(request, "The comment was added.")
+    return redirect("cause_page", cause_id)
+
+
+def _user(request: HttpRequest) -> Any:
+    return request.user

@@ -10,11 +10,19 @@ from typing import Any
 from django.db.models import F, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
-from portal.errors.models import OPEN_ERROR_STATES, ErrorGroup, ErrorState, SyncError
-from portal.errors.queries import WAITING, ErrorFilter
+from portal.errors.models import (
+    OPEN_ERROR_STATES,
+    CauseComment,
+    ErrorGroup,
+    ErrorState,
+    SyncError,
+)
+from portal.errors.queries import WAITING, ErrorFilter, owned
+from portal.errors.trends import Trend, by_day, by_hour
 from syncengine.mapping.causes import CODES, recovery_of
 
 SAMPLES = 3
+COMMENTS = 100
 
 _OPEN_SAMPLES = """
 SELECT e.* FROM unnest(%s::bigint[]) c(id) CROSS JOIN LATERAL (
@@ -35,7 +43,7 @@ COUNTED = {
 def causes(filters: ErrorFilter) -> QuerySet[ErrorGroup]:
     """The causes a filter selects, those with most records first; those without an
     open error only when all are asked for."""
-    rows = narrowed(filters).select_related("table_map")
+    rows = narrowed(filters).select_related("table_map", "assigned_to")
     if filters.state != "all":
         rows = rows.filter(waiting_count__gt=0)
     return rows.order_by("-waiting_count", "-id")
@@ -52,7 +60,7 @@ def narrowed(filters: ErrorFilter) -> QuerySet[ErrorGroup]:
         rows = rows.filter(direction=filters.direction)
     if filters.code:
         rows = rows.filter(code=filters.code)
-    return rows
+    return owned(rows, filters.owner)
 
 
 def known_total(filters: ErrorFilter) -> int | None:
@@ -90,6 +98,36 @@ def open_counts(maps: Sequence[int] | None = None) -> dict[int, tuple[int, int]]
 
 
 @dataclass(frozen=True)
+class Listed:
+    """A cause in the list: how it passes, its last day, and other maps that have it."""
+
+    cause: ErrorGroup
+    recovery: str
+    trend: Trend
+    others: Sequence[ErrorGroup]
+
+
+def listed(shown: Iterable[ErrorGroup]) -> list[Listed]:
+    """What the list says of each of these causes."""
+    causes = list(shown)
+    trends = by_hour(one.pk for one in causes)
+    same = elsewhere(causes)
+    return [
+        Listed(
+            one,
+            recovery_of(one.code).value,
+            trends[one.pk],
+            [
+                other
+                for other in same[one.signature]
+                if other.table_map_id != one.table_map_id
+            ],
+        )
+        for one in causes
+    ]
+
+
+@dataclass(frozen=True)
 class Explained:
     """A cause with what its code means, how it passes, and some of its records."""
 
@@ -98,11 +136,15 @@ class Explained:
     cure: str
     recovery: str
     samples: Sequence[SyncError]
+    trend: Trend
+    elsewhere: Sequence[ErrorGroup]
+    comments: Sequence[CauseComment]
 
 
 def explained(cause_id: int) -> Explained | None:
     """One cause, or None when there is none."""
-    cause = ErrorGroup.objects.select_related("table_map").filter(pk=cause_id).first()
+    chosen = ErrorGroup.objects.select_related("table_map", "assigned_to")
+    cause = chosen.filter(pk=cause_id).first()
     if cause is None:
         return None
     known = CODES.get(cause.code)
@@ -112,7 +154,24 @@ def explained(cause_id: int) -> Explained | None:
         known.cure if known else "",
         recovery_of(cause.code).value,
         samples(cause),
+        by_day(cause.pk),
+        [one for one in elsewhere([cause])[cause.signature] if one != cause],
+        list(cause.comments.select_related("user").order_by("-id")[:COMMENTS]),
     )
+
+
+def elsewhere(shown: Sequence[ErrorGroup]) -> dict[str, list[ErrorGroup]]:
+    """The causes with open errors, in any map and direction, that are the same as these
+    by their signature; one query."""
+    found: dict[str, list[ErrorGroup]] = {one.signature: [] for one in shown}
+    others = (
+        ErrorGroup.objects.filter(signature__in=list(found), waiting_count__gt=0)
+        .select_related("table_map")
+        .order_by("table_map__name", "direction")
+    )
+    for one in others:
+        found[one.signature].append(one)
+    return found
 
 
 def samples(cause: ErrorGroup) -> list[SyncError]:
@@ -135,6 +194,7 @@ def documents(causes: Iterable[ErrorGroup]) -> list[dict[str, Any]]:
     """Causes as `dw errors --by-cause --json` gives them."""
     chosen = list(causes)
     found = _open_samples([cause.pk for cause in chosen])
+    trends = by_hour(cause.pk for cause in chosen)
     return [
         {
             "id": cause.pk,
@@ -149,6 +209,10 @@ def documents(causes: Iterable[ErrorGroup]) -> list[dict[str, Any]]:
             "kept": cause.kept_count,
             "first_seen": cause.first_seen,
             "last_seen": cause.last_seen,
+            "assigned_to": cause.assigned_to.get_username()
+            if cause.assigned_to
+            else None,
+            "trend": list(trends[cause.pk].numbers),
             "samples": [
                 {
                     "id": error.pk,

@@ -48,6 +48,14 @@ class ErrorGroup(models.Model):
     kept_count = models.BigIntegerField(default=0, db_default=0)
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()
+    assigned_to = models.ForeignKey(
+        "accounts.User",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+    )
 
     class Meta:
         ordering = ["-waiting_count", "-id"]
@@ -63,10 +71,71 @@ class ErrorGroup(models.Model):
                 condition=Q(waiting_count__gt=0),
                 name="error_group_with_open",
             ),
+            models.Index(fields=["signature"], name="error_group_elsewhere"),
+            models.Index(
+                fields=["assigned_to"],
+                condition=Q(assigned_to__isnull=False),
+                name="error_group_of_owner",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.table_map}: {self.text}"
+
+
+class ErrorArrivals(models.Model):
+    """How many failures of a cause one hour brought, retries left out. The database
+    itself counts them as they come (migration 0010), so that a trend costs a few rows;
+    it also takes these rows away with their cause."""
+
+    cause = models.ForeignKey(
+        ErrorGroup,
+        on_delete=models.CASCADE,
+        related_name="arrivals",
+        db_constraint=False,
+        db_index=False,
+    )
+    hour = models.DateTimeField()
+    failures = models.BigIntegerField()
+
+    class Meta:
+        ordering = ["cause", "hour"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["cause", "hour"], name="error_arrivals_once_an_hour"
+            )
+        ]
+        indexes = [models.Index(fields=["hour"], name="error_arrivals_old")]
+
+    def __str__(self) -> str:
+        return f"{self.hour}: {self.failures}"
+
+
+class CauseComment(models.Model):
+    """What somebody wrote about a cause; goes with it, as its arrivals do."""
+
+    cause = models.ForeignKey(
+        ErrorGroup,
+        on_delete=models.CASCADE,
+        related_name="comments",
+        db_constraint=False,
+    )
+    user = models.ForeignKey(
+        "accounts.User",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    text = models.TextField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class SyncError(models.Model):
@@ -108,6 +177,15 @@ class SyncError(models.Model):
     )
     awaits = models.TextField(blank=True, default="", db_default="")
     closed_at = models.DateTimeField(null=True, blank=True)
+    dismiss_reason = models.TextField(blank=True, default="", db_default="")
+    dismissed_by = models.ForeignKey(
+        "accounts.User",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+    )
 
     class Meta:
         ordering = ["-last_seen", "-id"]

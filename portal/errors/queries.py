@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import QuerySet
 from django.db.models.functions import Lower
 from django.utils.http import urlencode
 
+from portal.errors.beside import Now
 from portal.errors.models import OPEN_ERROR_STATES, ErrorGroup, ErrorState, SyncError
+from portal.errors.owning import people
 from portal.maps.models import DirectionChoices, TableMap
 from portal.pages import COUNT_LIMIT, sharing
 
@@ -34,6 +36,7 @@ class ErrorFilter:
     state: str = WAITING
     key: str = ""
     cause: int | None = None
+    owner: str = ""
     fixed_map: bool = False
 
     @staticmethod
@@ -51,6 +54,7 @@ class ErrorFilter:
             state=state,
             key=values.get("key", "").strip(),
             cause=_whole(values.get("cause", "")),
+            owner=_owner(values.get("owner", "")),
             fixed_map=map_id is not None,
         )
 
@@ -63,6 +67,7 @@ class ErrorFilter:
             or self.direction
             or self.code
             or self.key
+            or self.owner
             or self.cause is not None
             or self.state != WAITING
         )
@@ -94,8 +99,25 @@ class ErrorFilter:
             "state": "" if self.state == WAITING else self.state,
             "key": self.key,
             "cause": str(self.cause or ""),
+            "owner": self.owner,
         }
         return [(name, value) for name, value in values.items() if value]
+
+
+NOBODY = "nobody"
+"""The owner to filter for causes that nobody takes care of."""
+
+
+def _owner(text: str) -> str:
+    """A user's id, or nobody."""
+    return text if text == NOBODY or _whole(text) is not None else ""
+
+
+def owned(causes: QuerySet[ErrorGroup], owner: str) -> QuerySet[ErrorGroup]:
+    """The causes that somebody takes care of, or nobody does; all without `owner`."""
+    if owner == NOBODY:
+        return causes.filter(assigned_to=None)
+    return causes.filter(assigned_to=int(owner)) if owner else causes
 
 
 def _whole(text: str) -> int | None:
@@ -115,7 +137,7 @@ def matching(filters: ErrorFilter) -> QuerySet[SyncError]:
         rows = sharing(rows, "cause_id", filters.cause)
     if filters.direction:
         rows = rows.filter(direction=filters.direction)
-    if filters.code:
+    if filters.code or filters.owner:
         # By its few causes, which an index serves; a code alone has none.
         rows = rows.filter(cause__in=_causes_of(filters))
     if len(filters.key) >= TRIGRAM:
@@ -128,7 +150,9 @@ def matching(filters: ErrorFilter) -> QuerySet[SyncError]:
 
 
 def _causes_of(filters: ErrorFilter) -> list[int]:
-    causes = ErrorGroup.objects.filter(code=filters.code)
+    causes = owned(ErrorGroup.objects.all(), filters.owner)
+    if filters.code:
+        causes = causes.filter(code=filters.code)
     if filters.map_id is not None:
         causes = causes.filter(table_map=filters.map_id)
     if filters.direction:
@@ -140,7 +164,7 @@ def error_list(filters: ErrorFilter) -> QuerySet[SyncError]:
     """The rows of the list, without the payloads."""
     return (
         matching(filters)
-        .select_related("table_map")
+        .select_related("table_map", "cause__assigned_to")
         .defer("source_row", "mapped_row", "remote", "key")
     )
 
@@ -162,7 +186,10 @@ def choices(filters: ErrorFilter) -> dict[str, Any]:
         maps = list(TableMap.objects.order_by("name").values_list("pk", "name"))
     codes = set(causes.values_list("code", flat=True).distinct())
     codes |= {filters.code} - {""}
+    owners = [(NOBODY, "Nobody")]
+    owners += [(str(one.pk), one.get_username()) for one in people()]
     return {
+        "owners": owners,
         "maps": maps,
         "codes": sorted(codes),
         "directions": [
@@ -177,6 +204,12 @@ def choices(filters: ErrorFilter) -> dict[str, Any]:
     }
 
 
+def owners() -> dict[int, str]:
+    """The user names of those who take care of causes, by cause."""
+    rows = ErrorGroup.objects.filter(assigned_to__isnull=False).order_by()
+    return dict(rows.values_list("pk", "assigned_to__username"))
+
+
 @dataclass(frozen=True)
 class PayloadLine:
     """One column of the source row and what it became on the other side."""
@@ -188,12 +221,57 @@ class PayloadLine:
     source_value: Any
     target_value: Any
     failed: bool
+    source_now: Any = None
+    target_now: Any = None
+    has_source_now: bool = False
+    has_target_now: bool = False
+
+    @property
+    def moved(self) -> bool:
+        """True when the source has another value by now."""
+        return (
+            self.has_source
+            and self.has_source_now
+            and self.source_value != self.source_now
+        )
 
 
-def payload_lines(error: SyncError) -> list[PayloadLine]:
-    """Source row and mapped row side by side under the map's columns; columns no
-    column map names follow on their own line. The failing column is marked and
-    comes first."""
+def payload_lines(error: SyncError, now: Now | None = None) -> list[PayloadLine]:
+    """Source row and mapped row side by side under the map's columns, beside what both
+    sides hold `now`; columns no column map names follow on their own line. The failing
+    column is marked and comes first."""
+    lines = _payload_lines(error)
+    if now is not None:
+        lines = [_beside(line, now) for line in lines]
+    return sorted(lines, key=lambda line: not line.failed)
+
+
+def _beside(line: PayloadLine, now: Now) -> PayloadLine:
+    source = _at(now.source, line.source)
+    target = _at(now.target, line.target)
+    return replace(
+        line,
+        source_now=source[1],
+        has_source_now=source[0],
+        target_now=target[1],
+        has_target_now=target[0],
+    )
+
+
+def _at(row: Mapping[str, Any] | None, path: str) -> tuple[bool, Any]:
+    """Whether a row has the column path, in any case, and its value."""
+    if not row or not path:
+        return False, None
+    if path in row:
+        return True, row[path]
+    folded = path.casefold()
+    for name, value in row.items():
+        if name.casefold() == folded:
+            return True, value
+    return False, None
+
+
+def _payload_lines(error: SyncError) -> list[PayloadLine]:
     source, mapped = dict(error.source_row or {}), dict(error.mapped_row or {})
     from_finops = error.direction == "finops_to_dataverse"
     pairs: list[tuple[str, str]] = []
@@ -226,7 +304,22 @@ def payload_lines(error: SyncError) -> list[PayloadLine]:
         for name in mapped
         if name not in seen_target
     ]
-    return sorted(lines, key=lambda line: not line.failed)
+    return lines
+
+
+def held_together(error: SyncError) -> int:
+    """How many open errors wait for the same source transaction as this one."""
+    if not error.group:
+        return 0
+    return (
+        SyncError.objects.filter(
+            table_map__connection_set=error.table_map.connection_set_id,
+            group=error.group,
+            state__in=OPEN_ERROR_STATES,
+        )
+        .exclude(pk=error.pk)
+        .count()
+    )
 
 
 def _present(path: str, row: Mapping[str, Any]) -> str:

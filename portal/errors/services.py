@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -12,9 +12,10 @@ from django.utils import timezone
 from portal.activity import services as activity
 from portal.environments.models import ConnectionSet
 from portal.errors.models import OPEN_ERROR_STATES, ErrorGroup, ErrorState, SyncError
+from portal.errors.owning import LONGEST
 from portal.errors.waking import let_go
 from portal.maps.models import TableMap
-from portal.refusals import NotFound
+from portal.refusals import NotFound, Refusal
 from syncengine.mapping.causes import HELD
 
 if TYPE_CHECKING:
@@ -70,10 +71,19 @@ def retry(errors: QuerySet[SyncError], *, user: User | None = None) -> int:
     )
 
 
-def dismiss(errors: QuerySet[SyncError], *, user: User | None = None) -> int:
+def dismiss(
+    errors: QuerySet[SyncError], *, reason: str = "", user: User | None = None
+) -> int:
     """Close errors without writing anything; gives their number. The record stays
     different on both sides until it changes again. Records that were held back with
-    dismissed ones are tried again. Works in portions, like `retry`."""
+    dismissed ones are tried again. Works in portions, like `retry`. The reason stays
+    with the errors and in the activity log."""
+    reason = reason.replace("\0", "").strip()
+    if len(reason) > LONGEST:
+        raise Refusal(
+            f"The reason has {len(reason):,} characters, {LONGEST:,} are possible.",
+            code="text_too_long",
+        )
 
     def close(portion: QuerySet[SyncError]) -> int:
         culprits = (
@@ -86,13 +96,24 @@ def dismiss(errors: QuerySet[SyncError], *, user: User | None = None) -> int:
         groups = list(culprits)
         sets = _connection_sets(portion) if groups else []
         number = portion.update(
-            state=ErrorState.DISMISSED, not_before=None, closed_at=timezone.now()
+            state=ErrorState.DISMISSED,
+            not_before=None,
+            closed_at=timezone.now(),
+            dismiss_reason=reason,
+            dismissed_by=user,
         )
         if groups:
             let_go(sets, groups)
         return number
 
-    return _in_portions(errors, close, "errors.dismiss", "{} dismissed.", user=user)
+    return _in_portions(
+        errors,
+        close,
+        "errors.dismiss",
+        "{} dismissed.",
+        user=user,
+        details={"reason": reason} if reason else {},
+    )
 
 
 def _in_portions(
@@ -102,6 +123,7 @@ def _in_portions(
     sentence: str,
     *,
     user: User | None,
+    details: Mapping[str, str] | None = None,
 ) -> int:
     """Change open errors, so many in one transaction that no stream has to wait long
     for the counts of their causes."""
@@ -128,7 +150,7 @@ def _in_portions(
                     user=user,
                     connection_set=_only(sets),
                     correlation_id=correlation,
-                    details={"errors": number},
+                    details={"errors": number, **(details or {})},
                 )
                 total += number
                 touched.update(sets)

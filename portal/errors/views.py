@@ -1,4 +1,4 @@
-"""The error list, one error, retry, dismiss and download."""
+"""The error list, retry, dismiss and download."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from portal.errors import queries, services
+from portal.errors import owning, queries, services
 from portal.errors.causes import cause_of, known_total
 from portal.errors.models import OPEN_ERROR_STATES, SyncError
 from portal.errors.queries import WAITING, ErrorFilter
@@ -24,6 +24,7 @@ from portal.pages import (
     safe_next,
     staff_page,
 )
+from portal.refusals import Refusal
 
 CSV_COLUMNS = (
     "id",
@@ -39,6 +40,8 @@ CSV_COLUMNS = (
     "count",
     "first_seen",
     "last_seen",
+    "assigned_to",
+    "dismiss_reason",
 )
 
 
@@ -78,44 +81,6 @@ def error_live(request: HttpRequest) -> HttpResponse:
 
 
 @staff_page
-@require_safe
-def error_page(request: HttpRequest, error_id: int) -> HttpResponse:
-    """One error with both rows side by side."""
-    error = (
-        SyncError.objects.select_related("table_map__version")
-        .prefetch_related(
-            "table_map__version__key_pairs", "table_map__version__columns"
-        )
-        .filter(pk=error_id)
-        .first()
-    )
-    if error is None:
-        raise Http404("This error does not exist any more.")
-    others = 0
-    if error.group:
-        others = (
-            SyncError.objects.filter(
-                table_map__connection_set=error.table_map.connection_set_id,
-                group=error.group,
-                state__in=OPEN_ERROR_STATES,
-            )
-            .exclude(pk=error.pk)
-            .count()
-        )
-    return page(
-        request,
-        "portal/error_page.html",
-        {
-            "error": error,
-            "lines": queries.payload_lines(error),
-            "is_open": error.state in OPEN_ERROR_STATES,
-            "others": others,
-        },
-        title=f"Error {error.pk}",
-    )
-
-
-@staff_page
 @require_POST
 def retry(request: HttpRequest) -> HttpResponse:
     """Retry the chosen errors, or all that match the filter."""
@@ -136,10 +101,17 @@ def dismiss(request: HttpRequest) -> HttpResponse:
     """Set the chosen errors aside; asks first unless already confirmed."""
     chosen, all_matching = _chosen(request.POST)
     back = safe_next(request, reverse("error_list"))
+    refused: Refusal | None = None
     if request.POST.get("confirmed") == "yes":
-        number = services.dismiss(chosen, user=_user(request))
-        messages.success(request, f"{_errors(number)} dismissed.")
-        return redirect(back)
+        reason = request.POST.get("reason", "")
+        try:
+            owning.checked_text(reason, "reason")
+            number = services.dismiss(chosen, reason=reason, user=_user(request))
+        except Refusal as caught:
+            refused = caught
+        else:
+            messages.success(request, f"{_errors(number)} dismissed.")
+            return redirect(back)
     waiting = chosen.filter(state__in=OPEN_ERROR_STATES)
     filters = ErrorFilter.read(request.POST)
     known = known_total(filters) if all_matching and filters.state == WAITING else None
@@ -156,8 +128,11 @@ def dismiss(request: HttpRequest) -> HttpResponse:
             "pairs": filters.pairs if all_matching else [],
             "all_matching": all_matching,
             "next": back,
+            "refused": refused,
+            "longest": owning.LONGEST,
         },
         title="Dismiss errors",
+        status=409 if refused else 200,
     )
 
 
@@ -167,6 +142,7 @@ def export(request: HttpRequest) -> HttpResponse:
     """The errors that match the filter as CSV."""
     filters = ErrorFilter.read(request.GET)
     rows = queries.matching(filters).select_related("table_map").order_by("-id")
+    owners = queries.owners()
 
     def lines() -> Iterator[list[Any]]:
         for error in rows.defer("source_row", "mapped_row").iterator(chunk_size=2000):
@@ -184,6 +160,8 @@ def export(request: HttpRequest) -> HttpResponse:
                 error.count,
                 error.first_seen.isoformat(),
                 error.last_seen.isoformat(),
+                owners.get(error.cause_id or 0),
+                error.dismiss_reason,
             ]
 
     return csv_download("errors.csv", CSV_COLUMNS, lines())

@@ -1,4 +1,4 @@
-"""`dw errors`, `dw retry` and `dw dismiss`."""
+"""`dw errors`, `dw retry`, `dw dismiss` and `dw mend`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import sys
 
 from django.db.models import QuerySet
 
-from portal.errors import services
+from portal.errors import mending, owning, services
 from portal.errors.causes import causes, documents
 from portal.errors.models import OPEN_ERROR_STATES, SyncError
 from portal.errors.queries import ErrorFilter
 from portal.management.results import Add, Console, Result, table
 from portal.maps.queries import find_map
+from portal.refusals import NotFound
 
 
 def register(add: Add) -> None:
@@ -22,10 +23,24 @@ def register(add: Add) -> None:
     parser.add_argument(
         "--by-cause", action="store_true", help="causes, those with most records first"
     )
+    parser.add_argument(
+        "--cause", nargs="+", type=int, metavar="ID", help="only errors of these causes"
+    )
+    parser.add_argument(
+        "--assign",
+        metavar="USER",
+        help="give the causes to a user, or to nobody with an empty text",
+    )
+    parser.add_argument("--comment", metavar="TEXT", help="write about the causes")
+    parser.set_defaults(usage=parser.error)
     _add_choice(add("retry", retry, "try failed records again"))
     parser = add("dismiss", dismiss, "set failed records aside, writing nothing")
     _add_choice(parser)
+    parser.add_argument("--reason", default="", help="why, kept with the errors")
     parser.add_argument("--yes", action="store_true", help="do not ask first")
+    parser = add("mend", mend, "add the value an error misses to its value map")
+    parser.add_argument("id", type=int, metavar="ID", help="the error")
+    parser.add_argument("meaning", help="the value of the other side it stands for")
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +61,8 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
 
 def errors(options: argparse.Namespace, console: Console) -> Result:
     """Open errors, newest first, or their causes."""
+    if options.assign is not None or options.comment is not None:
+        return take_care(options)
     if options.by_cause:
         return by_cause(options)
     found = SyncError.objects.filter(state__in=OPEN_ERROR_STATES).select_related(
@@ -53,6 +70,9 @@ def errors(options: argparse.Namespace, console: Console) -> Result:
     )
     if options.map:
         found = found.filter(table_map=find_map(options.map))
+    if options.cause:
+        owning.find_causes(options.cause)
+        found = found.filter(cause__in=options.cause)
     document = [
         {
             "id": error.pk,
@@ -113,6 +133,42 @@ def by_cause(options: argparse.Namespace) -> Result:
     return Result({"causes": document}, text)
 
 
+def take_care(options: argparse.Namespace) -> Result:
+    """Give causes to a person, and write about them."""
+    if not options.cause:
+        options.usage("name the causes: --cause ID")
+    said = []
+    if options.assign is not None:
+        name = options.assign.strip()
+        person = owning.find_person(name) if name else None
+        owning.assign(options.cause, person)
+        said.append(f"Assigned to {person or 'nobody'}.")
+    if options.comment is not None:
+        owning.comment(options.cause, options.comment)
+        said.append("The comment was added.")
+    chosen = owning.find_causes(options.cause)
+    return Result({"causes": documents(chosen)}, " ".join(said))
+
+
+def mend(options: argparse.Namespace, console: Console) -> Result:
+    """Give the value an error misses a meaning, and retry."""
+    error = SyncError.objects.filter(pk=options.id).first()
+    if error is None:
+        raise NotFound(f"There is no error with id {options.id}.")
+    done = mending.mend(error, options.meaning)
+    left, right = done.grown.pair
+    versions = [
+        {"map": one.table_map.name, "version": str(one)} for one in done.grown.versions
+    ]
+    names = ", ".join(f"{one['map']} ({one['version']})" for one in versions)
+    noun = "error" if done.retried == 1 else "errors"
+    return Result(
+        {"pair": [left, right], "versions": versions, "retried": done.retried},
+        f"{left} = {right} was added: new version of {names}. "
+        f"Retrying {done.retried:,} {noun}.",
+    )
+
+
 def retry(options: argparse.Namespace, console: Console) -> Result:
     """Ask for another try of chosen errors."""
     number = services.retry(_chosen(options))
@@ -137,7 +193,7 @@ def dismiss(options: argparse.Namespace, console: Console) -> Result:
         )
         if sys.stdin.readline().strip() != "dismiss":
             return Result.failure("not_confirmed", "Nothing was dismissed.")
-    number = services.dismiss(chosen)
+    number = services.dismiss(chosen, reason=options.reason)
     noun = "error" if number == 1 else "errors"
     return Result({"dismissed": number}, f"{number:,} {noun} dismissed.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -20,18 +21,23 @@ if TYPE_CHECKING:
 
 @transaction.atomic
 def create_version(
-    table_map: TableMap, definition: Definition, *, user: User | None = None
+    table_map: TableMap,
+    definition: Definition,
+    *,
+    user: User | None = None,
+    states: Collection[MapState] = (MapState.NOT_RUNNING,),
 ) -> MapVersion:
     """Write `definition` as a new version and make it the current one.
 
     Lines that name a shared value map without giving its pairs get them; one that
     brings pairs under an unknown name makes it known. Refused while the map is
-    anything but Not running, and when the version is not higher, number by number,
-    than every stored one of the same publisher.
+    in none of the `states` (Not running; `growing` says what else may be), and when
+    the version is not higher, number by number, than every stored one of the same
+    publisher.
     """
     refuse_unstorable(definition)
     definition = shared_values.resolved(definition)
-    table_map = _lock_stopped(table_map)
+    table_map = _lock_stopped(table_map, states)
     if problem := _not_rising(table_map, definition):
         raise Refusal(problem, code="version_not_higher")
     for name, pairs in shared_values.unknown_names(definition):
@@ -106,14 +112,16 @@ def refuse_unstorable(definition: Definition) -> None:
         )
 
 
-def _lock_stopped(table_map: TableMap) -> TableMap:
+def _lock_stopped(
+    table_map: TableMap, states: Collection[MapState] = (MapState.NOT_RUNNING,)
+) -> TableMap:
     locked = (
         TableMap.objects.select_for_update(of=("self",), no_key=True)
         .select_related("connection_set", "version")
         .get(pk=table_map.pk)
     )
-    if reason := why_fixed(locked):
-        raise ActionForbidden(reason)
+    if locked.state not in states:
+        raise ActionForbidden(why_fixed(locked))
     return locked
 
 

@@ -76,7 +76,11 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
         "map_live",
         "map_health",
         "error_page",
+        "error_rows",
+        "error_mend",
         "cause_page",
+        "cause_assign",
+        "cause_comment",
     }
     elsewhere = {
         *test_approvals.ALL,
@@ -116,6 +120,7 @@ def test_a_visitor_cannot_see_a_map_or_an_error(client: Client) -> None:
         reverse("map_live", args=[table_map.pk, "errors"]),
         reverse("map_health", args=[table_map.pk]),
         reverse("error_page", args=[error.pk]),
+        reverse("error_rows", args=[error.pk]),
     ):
         assert client.get(path).status_code == 302
 

@@ -63,7 +63,7 @@ def test_the_list_is_paged_without_counting_forever(
     table_map = make_map()
     for number in range(120):
         make_error(table_map, key=f"usmf / C-{number:03}")
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         first = admin_client.get(reverse("error_list"))
     page = first.context["page"]
     assert (len(page.rows), page.total, page.newer) == (50, 120, "")
@@ -200,8 +200,20 @@ def test_dismissing_asks_first(admin_client: Client) -> None:
     question = admin_client.post(path, {"error": error.pk})
     assert "Dismiss 1 error?" in question.content.decode()
     assert SyncError.objects.get().state == "open"
-    admin_client.post(path, {"error": error.pk, "confirmed": "yes"})
+    admin_client.post(path, {"error": error.pk, "confirmed": "yes", "reason": "A test"})
     assert SyncError.objects.get().state == "dismissed"
+    text = admin_client.get(reverse("error_page", args=[error.pk])).content.decode()
+    assert re.search(r"Dismissed by admin <time.*: A test</p>", text)
+
+
+def test_dismissing_needs_a_reason(admin_client: Client) -> None:
+    error = make_error(make_map())
+    answer = admin_client.post(
+        reverse("error_dismiss"), {"error": error.pk, "confirmed": "yes", "reason": " "}
+    )
+    assert answer.status_code == 409
+    assert "Write a reason first." in answer.content.decode()
+    assert SyncError.objects.get().state == "open"
 
 
 def test_dismissing_all_that_match_keeps_the_filter_in_the_question(

@@ -14,6 +14,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from portal import labels
+from portal.errors.trends import Trend
 from portal.pages import COUNT_LIMIT
 from syncengine.mapping.model import HealthFinding, Severity
 
@@ -21,6 +22,8 @@ register = template.Library()
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 LONG = 160
+BAR, BARS_HIGH = 5, 24
+"""Pixels of a sparkline: a step's width, and the highest bar."""
 
 
 @register.simple_tag
@@ -158,6 +161,54 @@ def arrow(value: str) -> SafeString:
         labels.SIDES.get(target, target),
         direction(value),
     )
+
+
+@register.filter
+def source_side(direction: str) -> str:
+    """The name of the side a direction starts at."""
+    return side(direction.partition("_to_")[0])
+
+
+@register.filter
+def target_side(direction: str) -> str:
+    """The name of the side a direction ends at."""
+    return side(direction.partition("_to_")[2])
+
+
+@register.simple_tag
+def sparkline(trend: Trend) -> SafeString:
+    """Bars, one a step, the newest on the right; in words for those who do not see
+    them."""
+    most = max(trend.numbers, default=0) or 1
+    bars = format_html_join(
+        "",
+        '<rect x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>',
+        (
+            (
+                place * BAR,
+                BARS_HIGH - _height(number, most),
+                BAR - 1,
+                _height(number, most),
+                f"{number:,}",
+            )
+            for place, number in enumerate(trend.numbers)
+        ),
+    )
+    return format_html(
+        '<svg class="dw-spark" viewBox="0 0 {} {}" width="{}" height="{}" role="img"'
+        ' aria-label="{}" data-testid="trend">{}</svg>',
+        len(trend.numbers) * BAR,
+        BARS_HIGH,
+        len(trend.numbers) * BAR,
+        BARS_HIGH,
+        trend.words,
+        bars,
+    )
+
+
+def _height(number: int, most: int) -> int:
+    """At least a line on the ground, so that the steps can be seen."""
+    return max(1, round(BARS_HIGH * number / most)) if number else 1
 
 
 @register.filter

@@ -1,0 +1,74 @@
+"""Break a value, find it, mend the value map from its error, and see it arrive."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.running import RunningPortal
+from tests.e2e.test_walk import (
+    ACCOUNTS,
+    ARRIVES,
+    ERP,
+    HOLD,
+    ON_HOLD_CHECK,
+    customer,
+    in_crm,
+    never_reloaded,
+    state_of,
+    state_of_error,
+)
+from tests.waiting import wait_until
+
+VALUE, ALL = "frozen", "806380002"
+OPEN = "SELECT count(*) FROM errors_syncerror WHERE state = 'open'"
+
+
+def test_a_missing_value_is_added_from_its_error_and_the_record_arrives(
+    portal: RunningPortal, signed_in: Page
+) -> None:
+    page, account = signed_in, customer(portal, "Organization", 6)
+    erp = portal.sql(ERP)
+    erp.execute(
+        "ALTER TABLE customersv3 DROP CONSTRAINT customersv3_onholdstatus_check"
+    )
+    try:
+        erp.execute(HOLD, [VALUE, account])
+        cause = page.get_by_test_id("cause-row").filter(has_text="onholdstatus")
+        wait_until(
+            lambda: portal.value("", OPEN) == 1,
+            ARRIVES,
+            "the record waits in the error list",
+        )
+        page.goto("/errors/causes/")
+        expect(cause.get_by_test_id("trend")).to_have_attribute(
+            "aria-label", re.compile(r"^1 in the last 24 hours")
+        )
+        cause.get_by_role("link", name="is not in the value map").click()
+        page.get_by_test_id("sample").get_by_role("link").click()
+
+        # What is there now is read from the other side.
+        expect(page.get_by_test_id("rows")).to_have_attribute("data-read", "yes")
+        failing = page.get_by_test_id("failing-column")
+        expect(failing).to_contain_text(VALUE)
+        expect(failing.locator("td").last).to_have_text(re.compile(r"\d{6,}"))
+
+        expect(page.get_by_label("FinOps value")).to_have_value(VALUE)
+        page.get_by_label("stands for the Dataverse value").fill(ALL)
+        page.get_by_test_id("mend-save").click()
+        expect(page.get_by_text(f"{VALUE} = {ALL} was added")).to_be_visible()
+        with never_reloaded(page):
+            expect(state_of_error(page)).to_have_attribute("data-state", "resolved")
+        assert str(in_crm(portal, "a.msdyn_onholdstatus", account)) == ALL
+
+        # It ran all the time, with the new version now.
+        page.goto(f"/maps/{portal.map_id(ACCOUNTS)}/")
+        expect(state_of(page)).to_have_attribute("data-state", "running")
+        page.goto("/errors/")
+        expect(page.get_by_test_id("empty")).to_contain_text("All clear")
+        page.goto("/")
+        expect(page.get_by_test_id("verdict")).to_contain_text("Everything is moving")
+    finally:
+        erp.execute(HOLD, ["all", account])
+        erp.execute(ON_HOLD_CHECK)
