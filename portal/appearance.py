@@ -98,7 +98,7 @@ UNFOLD: dict[str, Any] = {
                     {
                         "title": "Errors",
                         "icon": "error",
-                        **_active("error_list", "/errors/"),
+                        **_active("cause_list", "/errors/"),
                     },
                     {
                         "title": "Approvals",

@@ -225,6 +225,7 @@ def test_a_value_outside_the_value_map_is_an_error_until_it_is_mended(
         )
 
         page.get_by_role("link", name="Errors").first.click()
+        page.get_by_test_id("by-record").click()
         error = page.locator(f'[data-testid="error-row"][data-key="{key}"]')
         sentence = (
             "Column msdyn_onholdstatus, from onholdstatus: "
