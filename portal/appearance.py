@@ -101,6 +101,11 @@ UNFOLD: dict[str, Any] = {
                         **_active("cause_list", "/errors/"),
                     },
                     {
+                        "title": "Records",
+                        "icon": "manage_search",
+                        **_active("record_page", "/records/"),
+                    },
+                    {
                         "title": "Approvals",
                         "icon": "verified_user",
                         **_active("approval_list", "/approvals/"),

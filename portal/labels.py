@@ -157,6 +157,18 @@ POLICIES = {
     "manual": "A person decides",
 }
 
+EVENT = {
+    "carried": Label("Carried over", "check_circle", "good"),
+    "error": Label("Refused", "error", "bad", "It waited in the error list."),
+    "retry": Label("Failed again", "error", "bad"),
+    "closed": Label("Error closed", "done_all", "off"),
+    "conflict": Label("Conflict", "call_split", "wait"),
+    "repair": Label("Repair", "build", "busy"),
+    "copy": Label("Initial sync", "sync", "busy"),
+    "waiting": Label("Waits", "schedule", "wait", "In the queue of its map."),
+    "gap": Label("Not kept", "help", "off", "More came than the history takes."),
+}
+
 CHANGE = {
     "added": Label("Added", "add_circle", "good"),
     "removed": Label("Removed", "remove_circle", "bad"),
@@ -232,6 +244,7 @@ KINDS = {
     "alert": ALERT,
     "conflict": CONFLICT,
     "change": CHANGE,
+    "event": EVENT,
     "operation": OPERATION,
     "preview": PREVIEW,
     "trial": TRIAL,

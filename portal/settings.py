@@ -116,6 +116,7 @@ INSTALLED_APPS = [
     "portal.comparisons",
     "portal.approvals",
     "portal.sync",
+    "portal.history",
     "portal.synchronous",
     "portal.units",
     "portal.operations",
@@ -229,6 +230,9 @@ RUN_HISTORY_DAYS = variables.read_whole("RUN_HISTORY_DAYS", 45, least=1)
 ERRORS_KEPT_DAYS = variables.read_whole("ERRORS_KEPT_DAYS", 30)
 CONFLICTS_KEPT_DAYS = variables.read_whole("CONFLICTS_KEPT_DAYS", 180)
 ACTIVITY_KEPT_DAYS = variables.read_whole("ACTIVITY_KEPT_DAYS", 730)
+HISTORY_KEPT_DAYS = variables.read_whole("HISTORY_KEPT_DAYS", 30)
+HISTORY_KEPT_MEGABYTES = variables.read_whole("HISTORY_KEPT_MEGABYTES", 4096)
+HISTORY_CHANGES_PER_SECOND = variables.read_whole("HISTORY_CHANGES_PER_SECOND", 500)
 
 # Comparisons
 COMPARE_HISTORY_DAYS = variables.read_whole("COMPARE_HISTORY_DAYS", 90, least=1)

@@ -25,6 +25,7 @@ urlpatterns = [
     path("", include("portal.errors.urls")),
     path("", include("portal.conflicts.urls")),
     path("", include("portal.activity.urls")),
+    path("", include("portal.history.urls")),
     path("", include("portal.comparisons.urls")),
     path("", include("portal.approvals.urls")),
     path("", include("portal.alerts.urls")),

@@ -7,7 +7,7 @@ have the same effect once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -68,7 +68,8 @@ class LegConfiguration:
     A map has one leg a direction with `scope` 0, and further ones while companies join
     it: each carries its own `companies` (FinOps codes) alone, with a queue of its own.
     None stands for every linked company. Waves of changes beyond `guard` are held,
-    unless they lie at or before `approved_through`."""
+    unless they lie at or before `approved_through`. With `history`
+    the journal is told what was carried."""
 
     leg_id: int
     map_id: int
@@ -84,6 +85,43 @@ class LegConfiguration:
     replay: bool = False
     guard: GuardRule | None = None
     approved_through: str = ""
+    history: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedChange:
+    """A record that was written on the target. `kind` is `inserted`, `updated` or
+    `deleted`, `phase` like that of a failure. `before` and `after` hold what was
+    written by column path of the target; `before` has the image before the change as
+    the source told it, and is empty where there was none. `changes` of the source came
+    to this one write; `position` is that of the last (empty: the present row was
+    written)."""
+
+    map_id: int
+    direction: Direction
+    version: str
+    kind: str
+    phase: str
+    position: str
+    transaction_id: str
+    committed_at: datetime
+    source_key: Row
+    target_key: Row
+    company: bool
+    before: Mapping[str, str | None]
+    after: Mapping[str, str | None]
+    changes: int = 1
+
+
+class Carried(Protocol):
+    """What one commit on the target brought. Telling its size costs next to nothing;
+    it is put into words only by who asks for that, in any thread."""
+
+    def counts(self) -> Mapping[tuple[int, Direction], int]:
+        """Records by map and direction."""
+
+    def describe(self) -> Iterator[CarriedChange]:
+        """Each record."""
 
 
 @dataclass(frozen=True)
@@ -365,6 +403,10 @@ class Journal(Protocol):
         """Users settled it themselves: both sides agree again in these FinOps columns
         (none: the record is on both sides again, or on neither; None: everything about
         this record)."""
+
+    def carried(self, carried: Carried) -> None:
+        """Records of legs with `history` were written. Returns at once and never
+        raises: what cannot be kept is left out, and counted as such."""
 
     def report(self, report: StreamReport) -> None:
         """Take the stream's pulse."""

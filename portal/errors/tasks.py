@@ -6,6 +6,7 @@ import structlog
 from celery import shared_task
 
 from portal import retention
+from portal.history import keeping
 
 log = structlog.get_logger(__name__)
 
@@ -14,9 +15,11 @@ log = structlog.get_logger(__name__)
 def purge() -> None:
     """Purge what is older than its policy says; harmless twice."""
     purged = retention.purge()
+    days = keeping.purge()
     log.info(
         "retention.purged",
         errors=purged.errors,
         conflicts=purged.conflicts,
         events=purged.events,
+        history_days=days,
     )

@@ -145,6 +145,11 @@ class TableMap(models.Model):
     guard_updates_percent = models.PositiveSmallIntegerField(default=0, db_default=0)
     guard_rows = models.PositiveIntegerField(default=100, db_default=100)
     guard_window_seconds = models.PositiveIntegerField(default=60, db_default=60)
+    history = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="Keep what is carried over, record by record.",
+    )
     paused_with_set = models.BooleanField(default=False, db_default=False)
     correlation_id = models.CharField(
         max_length=32,

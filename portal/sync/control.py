@@ -109,6 +109,7 @@ class PortalControl:
             replay=leg.replay,
             guard=_guard(leg.table_map),
             approved_through=leg.approved_through,
+            history=leg.table_map.history,
         )
 
     def acknowledge(self, revision: int, position: str) -> None:

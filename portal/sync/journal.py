@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import F
 from django.utils import timezone
@@ -13,12 +14,15 @@ from portal.activity import services as activity
 from portal.alerts import services as alerts
 from portal.conflicts import keeping
 from portal.environments.models import ConnectionSet, Stream
+from portal.history import keeping as keeping_history
+from portal.history.recording import Recorder
 from portal.maps.models import TableMap
 from portal.sync import queueing, set_aside, traffic
 from portal.sync.failed_records import FailedRecords, key_text
 from syncengine.mapping.compiled import Row
 from syncengine.mapping.model import Direction, Side
 from syncengine.ports import (
+    Carried,
     ConflictRecord,
     LegConfiguration,
     QueuedEntry,
@@ -44,6 +48,9 @@ class PortalJournal:
         self._set = connection_set
         self._stream = stream
         self._failed = FailedRecords(connection_set.pk)
+        self._recorder = Recorder(
+            keeping_history.session, settings.HISTORY_CHANGES_PER_SECOND
+        )
 
     # -- errors ---------------------------------------------------------------------
 
@@ -178,6 +185,14 @@ class PortalJournal:
     ) -> None:
         """Users made both sides agree again."""
         keeping.close(self._set, map_id, finops_key, columns)
+
+    def carried(self, carried: Carried) -> None:
+        """Keep what was written, in a thread of its own."""
+        self._recorder.take(carried)
+
+    def close(self) -> None:
+        """Write what of the history still waits."""
+        self._recorder.close()
 
     def report(self, report: StreamReport) -> None:
         """Take the stream's pulse, and count what was written."""

@@ -98,6 +98,7 @@ def run_stream(stream_id: int, stopping: Callable[[], bool]) -> bool:
             # Its connection set or a map was deleted under it; the next tick decides.
             log.info("stream.deleted", stream=stream_id)
         finally:
+            journal.close()
             synchronous.stream_works(stream, synchronous=False)
             Stream.objects.filter(pk=stream_id).update(
                 state=StreamState.STOPPED, message="", lag_seconds=None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from syncengine.awaiting import Arrivals, LegId
 from syncengine.connectors.base import (
@@ -19,6 +19,7 @@ from syncengine.errors import RecordError, TransientError
 from syncengine.live.drifting import Suspicion
 from syncengine.live.failures import failures_of
 from syncengine.live.folding import Folded, fold, unfolded
+from syncengine.live.history import WRITTEN, Noted
 from syncengine.live.legs import LiveLeg
 from syncengine.live.open_errors import OpenErrors
 from syncengine.live.routing import Item, Refusal, Routed
@@ -31,13 +32,6 @@ the record itself was (nothing is left to write for it)."""
 
 Contested = Callable[[Folded, Sequence[ColumnConflict], Sequence[Folded]], None]
 """Hears of the conflicts of one record of a batch before they are settled."""
-
-WRITTEN = {
-    OutcomeKind.INSERTED: "inserted",
-    OutcomeKind.UPDATED: "updated",
-    OutcomeKind.DELETED: "deleted",
-}
-
 
 Place = tuple[str, int]
 """Where in the source's log a change is: its transaction's position, its ordinal."""
@@ -74,6 +68,7 @@ class Done:
     last_change: dict[int, datetime] = field(default_factory=dict)
     closed: dict[int, tuple[LiveLeg, dict[Row, str]]] = field(default_factory=dict)
     awaited: dict[LegId, set[str]] = field(default_factory=dict)
+    history: Noted = field(default_factory=Noted)
 
     def note(
         self, folded: Sequence[Folded], outcomes: Sequence[Outcome], moment: datetime
@@ -89,6 +84,8 @@ class Done:
                 self.written[map_id][name] += 1
                 self.last_change[map_id] = moment
                 arrived.append(found)
+                if leg.configuration.history:
+                    self.history.add(found, name)
             key = found.items[-1].source_key
             if name is not None:
                 leg.written.add(key)
@@ -335,6 +332,7 @@ class Applier:
     ) -> None:
         done = self.done()
         done.note(folded, outcomes, batch[-1].transaction.committed_at)
+        done.history.from_(batch)
         self.finish(done, work.phase)
 
     def done(self) -> Done:
@@ -344,6 +342,9 @@ class Applier:
     def finish(self, done: Done, phase: str) -> None:
         """Count what was committed, close the errors it settles, and let records go on
         that waited for what it brought."""
+        if done.history:
+            done.history.phase, done.history.moment = phase, datetime.now(UTC)
+            self._journal.carried(done.history)
         for map_id, counts in done.written.items():
             self._tally.written[map_id].update(counts)
         self._tally.last_change.update(done.last_change)

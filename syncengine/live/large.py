@@ -126,6 +126,7 @@ def _write(unit: Unit, routed: Routed, done: Done) -> None:
     if any(one.conflicts or one.kind is OutcomeKind.FAILED for one in outcomes):
         raise _NotAsOne
     done.note(folded, outcomes, routed.transaction.committed_at)
+    done.history.from_([routed])
 
 
 def portions(transaction: Transaction, after: int = 0) -> Iterator[Transaction]:

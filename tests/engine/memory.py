@@ -14,6 +14,7 @@ from syncengine.mapping.causes import HELD
 from syncengine.mapping.compiled import Row
 from syncengine.mapping.model import Direction, LegalEntityPair, Side, TableMap
 from syncengine.ports import (
+    Carried,
     ConflictRecord,
     LegConfiguration,
     LegMode,
@@ -63,6 +64,7 @@ class MemoryState:
         self.conflicts: list[ConflictRecord] = []
         self.loops: list[LoopFound] = []
         self.doubts: dict[Side, list[tuple[int, Row]]] = {}
+        self.carried: list[Carried] = []
         self.undecided: dict[tuple[int, Row, tuple[str, ...]], ConflictRecord] = {}
         self.events: list[tuple[str, str]] = []
         self.aside: dict[LegKey, list[QueuedEntry]] = defaultdict(list)
@@ -322,6 +324,9 @@ class MemoryStream:
 
     def doubts(self) -> Sequence[tuple[int, Row]]:
         return self.state.doubts.get(self.source, [])
+
+    def carried(self, carried: Carried) -> None:
+        self.state.carried.append(carried)
 
     def undecided(self, map_id: int) -> Sequence[Undecided]:
         with self.state.lock:

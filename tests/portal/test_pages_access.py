@@ -38,13 +38,21 @@ READING = (
     "error_live",
     "error_export",
     "cause_list",
+    "record_page",
     "activity_list",
     "activity_export",
     "alert_list",
     "map_resume",
     "map_pause",
 )
-WRITING = ("map_action", "error_retry", "error_dismiss", "alert_mark", "map_resume_do")
+WRITING = (
+    "map_action",
+    "error_retry",
+    "error_dismiss",
+    "alert_mark",
+    "map_resume_do",
+    "history_switch",
+)
 TABS = (
     *("columns", "filters", "preview", "health"),
     *("versions", "initial-sync", "compare", "queued", "errors", "activity"),
@@ -60,6 +68,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     from portal.editor import urls as editor
     from portal.environments import urls as environments
     from portal.errors import urls as errors
+    from portal.history import urls as history
     from portal.maps import urls as maps
     from portal.overview import urls as overview
     from portal.runs import urls as runs
@@ -75,6 +84,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
         "map_tab",
         "map_live",
         "map_health",
+        "record_fields",
         "error_page",
         "error_rows",
         "error_mend",
@@ -97,7 +107,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
         pattern.name
         for module in (
             *(activity, alerts, approvals, checks, comparisons, editor),
-            *(environments, errors, maps, overview, queues, runs),
+            *(environments, errors, history, maps, overview, queues, runs),
         )
         for pattern in module.urlpatterns
     }

@@ -1,0 +1,83 @@
+"""One record: everything that happened to it, and where its fields are from."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from portal.history import keeping, origins, timeline
+from portal.maps.models import TableMap
+from portal.pages import chosen_ids, page, safe_next, staff_page
+
+MAY_SWITCH = "maps.change_tablemap"
+
+
+def _map(request: HttpRequest) -> TableMap | None:
+    """The map the address names, if any."""
+    ids = chosen_ids([request.GET.get("map", "")])
+    return TableMap.objects.filter(pk__in=ids).first() if ids else None
+
+
+@staff_page
+@require_safe
+def record_page(request: HttpRequest) -> HttpResponse:
+    """Search a key, and what is known of the record in order."""
+    chosen = _map(request)
+    found = timeline.timeline(request.GET.get("key", ""), table_map=chosen)
+    maps = TableMap.objects.order_by("name")
+    return page(
+        request,
+        "portal/record_page.html",
+        {
+            "found": found,
+            "chosen": chosen,
+            "maps": list(maps.values_list("pk", "name")),
+            "kept": list(maps.select_related("connection_set")),
+            "may_switch": _may_switch(request),
+        },
+        title="Records",
+    )
+
+
+@staff_page
+@require_safe
+def record_fields(request: HttpRequest) -> HttpResponse:
+    """Where the fields of a record of one map are from; reads both sides."""
+    chosen, key = _map(request), request.GET.get("key", "").strip()
+    if chosen is None or not key:
+        raise Http404("There is no such map.")
+    return render(
+        request, "portal/_record_fields.html", {"found": origins.fields(chosen, key)}
+    )
+
+
+@staff_page
+@require_POST
+def history_switch(request: HttpRequest) -> HttpResponse:
+    """Keep the history of the ticked maps and of no other."""
+    if not _may_switch(request):
+        raise PermissionDenied
+    ids = chosen_ids(request.POST.getlist("map"))
+    maps = TableMap.objects.select_related("connection_set")
+    number = _switch(maps.filter(pk__in=ids), request, on=True)
+    number += _switch(maps.exclude(pk__in=ids), request, on=False)
+    if number:
+        messages.success(
+            request, f"Changed for {number} map{'' if number == 1 else 's'}."
+        )
+    else:
+        messages.info(request, "Nothing was changed.")
+    return redirect(safe_next(request, reverse("record_page")))
+
+
+def _switch(maps: QuerySet[TableMap], request: HttpRequest, *, on: bool) -> int:
+    return keeping.switch(maps, on=on, user=request.user)  # type: ignore[arg-type]
+
+
+def _may_switch(request: HttpRequest) -> bool:
+    return bool(request.user.has_perm(MAY_SWITCH))  # type: ignore[union-attr]
