@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +14,9 @@ from pathlib import Path
 
 BEGIN = "<!-- bench:begin -->"
 END = "<!-- bench:end -->"
+
+BUSY = 0.15
+"""More than this share of the cores is other work."""
 
 
 class Verdict(StrEnum):
@@ -82,6 +86,23 @@ class Result:
         return Verdict.NONE
 
 
+def busy_share(seconds: float = 2.0) -> float:
+    """The share of all cores' time that something runs in, over some seconds: the
+    load average still tells of what ended minutes ago."""
+    before = _ticks()
+    time.sleep(seconds)  # the time that is looked at
+    after = _ticks()
+    spent, idle = (late - early for late, early in zip(after, before, strict=True))
+    return 1 - idle / spent if spent else 0.0
+
+
+def _ticks() -> tuple[int, int]:
+    """Of all cores since the start, in all and idle."""
+    with open("/proc/stat", encoding="ascii") as stat:
+        parts = [int(part) for part in stat.readline().split()[1:9]]
+    return sum(parts), parts[3] + parts[4]
+
+
 @dataclass
 class Report:
     """All results of one run."""
@@ -90,12 +111,12 @@ class Report:
     settings: str
     results: list[Result] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    load_before: float = field(default_factory=lambda: os.getloadavg()[0])
+    busy_before: float = field(default_factory=lambda: busy_share())
 
     @property
     def busy(self) -> bool:
-        """Whether the machine already had work for its cores when the run began."""
-        return self.load_before > (os.cpu_count() or 1) / 2
+        """Whether the machine had other work when the run began."""
+        return self.busy_before > BUSY
 
     @property
     def failed(self) -> bool:
@@ -113,7 +134,7 @@ class Report:
             *(
                 [
                     "",
-                    f"**The machine was busy** (load average {self.load_before:.1f} "
+                    f"**The machine was busy** ({self.busy_before:.0%} of its cores "
                     "before the run): these numbers say little, measure again.",
                 ]
                 if self.busy

@@ -31,7 +31,7 @@ def test_the_worst_of_several_budgets_counts() -> None:
 
 
 def test_a_report_fails_when_something_is_below_half_or_unmeasured() -> None:
-    report = Report("server", "settings")
+    report = Report("server", "settings", busy_before=0.0)
     report.results.append(Result("fine", 10, "x", limits=(Limit(5, True),)))
     assert not report.failed
     report.failures.append("catch-up: no")
@@ -39,7 +39,7 @@ def test_a_report_fails_when_something_is_below_half_or_unmeasured() -> None:
 
 
 def test_a_pipe_in_a_name_does_not_split_the_table() -> None:
-    report = Report("server", "settings")
+    report = Report("server", "settings", busy_before=0.0)
     report.results.append(Result("copy", 10, "rows/s", 20, "COPY | COPY"))
     row = next(line for line in report.markdown().splitlines() if "COPY" in line)
     assert r"COPY \| COPY" in row
@@ -67,5 +67,5 @@ def test_a_percentile_is_a_measured_value() -> None:
 
 
 def test_a_busy_machine_is_named() -> None:
-    assert "busy" in Report("server", "settings", load_before=99.0).markdown()
-    assert "busy" not in Report("server", "settings", load_before=0.0).markdown()
+    assert "busy" in Report("server", "settings", busy_before=0.9).markdown()
+    assert "busy" not in Report("server", "settings", busy_before=0.0).markdown()
