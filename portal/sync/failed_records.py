@@ -226,6 +226,8 @@ class FailedRecords:
 
         def write() -> None:
             with transaction.atomic(), connection.cursor() as cursor:
+                # What a crash forgets of it is tried again, and closed then.
+                cursor.execute("SET LOCAL synchronous_commit TO off")
                 cursor.execute(_CLOSE, values)
                 groups = [row[0] for row in cursor.fetchall()]
                 if groups:

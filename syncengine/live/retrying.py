@@ -17,7 +17,7 @@ from syncengine.mapping.compiled import CompiledLeg, Row
 from syncengine.mapping.dangling import dangles, reference_of
 from syncengine.ports import Journal, LegMode, RetryRequest
 
-MOST_AT_ONCE = 1_000
+MOST_AT_ONCE = 2_000
 FEWEST_AT_ONCE = 50
 REMEMBERED = 100_000
 """A portion that is refused is halved again and again, while changes wait behind it:
@@ -91,9 +91,9 @@ class Retrier:
         """The requests by keys that can be read: a reference that led nowhere when the
         record failed may lead to a key now. The others wait on."""
         lost = [request for request in requests if dangles(request.key)]
-        found = [request for request in requests if not dangles(request.key)]
         if not lost:
-            return found
+            return list(requests)
+        found = [request for request in requests if not dangles(request.key)]
         keys = self._resolved(compiled, [request.key for request in lost])
         still = [one for one in lost if dangles(keys[one.key])]
         if still:
