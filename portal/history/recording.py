@@ -41,8 +41,15 @@ COLUMNS = (
 )
 _COPY = f"COPY history_carriedchange ({', '.join(COLUMNS)}) FROM STDIN"
 _GAP = """
+WITH longer AS (
+    UPDATE history_historygap SET ended_at = %(ended)s, records = records + %(records)s
+    WHERE id = (SELECT max(id) FROM history_historygap
+                WHERE map_id = %(map)s AND direction = %(direction)s
+                  AND ended_at > %(began)s - interval '1 minute')
+    RETURNING id)
 INSERT INTO history_historygap (began_at, ended_at, map_id, direction, records)
-VALUES (%s, %s, %s, %s, %s)
+SELECT %(began)s, %(ended)s, %(map)s, %(direction)s, %(records)s
+WHERE NOT EXISTS (SELECT FROM longer)
 """
 
 Leg = tuple[int, Direction]
@@ -191,7 +198,16 @@ class _Writer:
                     for row in _rows(gathered, now):
                         copy.write_row(row)
             for (map_id, direction), began, ended, number in gaps:
-                cursor.execute(_GAP, [began, ended, map_id, direction.value, number])
+                cursor.execute(
+                    _GAP,
+                    {
+                        "began": began,
+                        "ended": ended,
+                        "map": map_id,
+                        "direction": direction.value,
+                        "records": number,
+                    },
+                )
 
     def close(self) -> None:
         """End the session; the next write opens another."""

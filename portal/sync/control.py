@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -109,7 +110,7 @@ class PortalControl:
             replay=leg.replay,
             guard=_guard(leg.table_map),
             approved_through=leg.approved_through,
-            history=leg.table_map.history,
+            history=leg.table_map.history and settings.HISTORY_CHANGES_PER_SECOND > 0,
         )
 
     def acknowledge(self, revision: int, position: str) -> None:

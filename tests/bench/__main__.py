@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import cluster
+from tests.bench import cluster, history
 from tests.bench.bucardo import NEEDED, bucardo_results, installed
 from tests.bench.compare_measures import compare_results
 from tests.bench.conflict_measures import conflict_results
@@ -46,7 +46,7 @@ MEASURES = (
 def main() -> int:
     """0 when all was measured and nothing is below half its budget."""
     options = _options()
-    with cluster.server() as on:
+    with cluster.server() as on, history.kept(on, options.history):
         version = cluster.fetch(on.dsn(), "SHOW server_version")[0][0]
         report = Report(
             f"PostgreSQL {version.split()[0]}",
@@ -129,6 +129,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--listed-events", type=int, default=10_000_000, help="behind the pages"
+    )
+    parser.add_argument(
+        "--history", type=int, default=0, help="records a second that streams keep"
     )
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--page", type=Path, default=PAGE, help="where the table goes")

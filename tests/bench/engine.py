@@ -12,12 +12,14 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
 from typing import Any, Protocol
 
+from portal.history.recording import Recorder
 from syncengine.connectors.base import Connector
 from syncengine.connectors.registry import connector_for
 from syncengine.initial import copy_chunk, plan_leg
 from syncengine.live import LiveSettings, LiveStream
 from syncengine.mapping.model import Direction, LegalEntityPair, Side, TableMap
-from syncengine.ports import LegMode
+from syncengine.ports import Carried, LegMode
+from tests.bench import history
 from tests.bench.live_measures import Flow, Running, Ways, mapped_tables
 from tests.bench.maps import LINK, LINKED, MAPPED, Link
 from tests.engine.memory import MemoryState, MemoryStream
@@ -105,6 +107,11 @@ class _Stream(MemoryStream):
     """Says when the stream has taken its configuration."""
 
     ready: Event
+    recorder: Recorder | None = None
+
+    def carried(self, carried: Carried) -> None:
+        if self.recorder is not None:
+            self.recorder.take(carried)
 
     def acknowledge(self, revision: int, position: str) -> None:
         super().acknowledge(revision, position)
@@ -124,6 +131,10 @@ def _stream(
     for number in range(1, len(link.maps) + 1):
         state.set_mode(number, LegMode.LIVE)
     stream = _Stream(state, side)
+    stream.recorder = history.recorder()
+    if stream.recorder is not None:
+        for key, leg in state.legs.items():
+            state.legs[key] = replace(leg, history=True)
     stream.ready = ready
     source, target = (
         connector_for(replace(link.connector(one).settings, local_commits=synchronous))
@@ -134,6 +145,8 @@ def _stream(
     loaded.set()
     go.wait()
     live.run(stop.is_set)
+    if stream.recorder is not None:
+        stream.recorder.close()
     if state.errors or state.broken:
         raise SystemExit(
             f"errors: {list(state.errors.values())[:3]} {state.broken[:3]}"

@@ -46,6 +46,16 @@ SELECT now() - n * interval '1 second',
     'Something happened, number ' || n, %(set)s, %(map)s, '', '', md5(n::text), '{}'
 FROM generate_series(%(first)s::bigint, %(last)s::bigint) n
 """
+CARRIED_SQL = """
+INSERT INTO history_carriedchange (at, map_id, direction, kind, phase, version,
+    position, transaction_id, committed_at, source_key, target_key, key_hash, before,
+    after, changes)
+SELECT now(), %(map)s, 'finops_to_dataverse', 'updated', 'live', 'contoso 1.0.0.0',
+    '0/1', n::text, now(), 'usmf / ' || key, 'USMF / ' || key,
+    crc32(convert_to(lower(key), 'UTF8')), '{"name":"Old"}', '{"name":"New"}', 1
+FROM generate_series(%(first)s::bigint, %(last)s::bigint) n
+CROSS JOIN LATERAL (SELECT 'C' || lpad(n::text, 9, '0') AS key) k
+"""
 AT_ONCE = 100_000
 ROUNDS = 20
 SECONDS = 300.0
@@ -265,6 +275,8 @@ def _pages(options: argparse.Namespace) -> dict[str, Any]:
         for table_map in maps:
             _fail(table_map, int(errors * share), closed=20, since=int(errors * since))
             _happen(table_map, int(events * share), since=int(events * since))
+    for table_map in maps:
+        _carry(table_map, errors)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE activity_activityevent")
         cursor.execute("CHECKPOINT")
@@ -299,6 +311,11 @@ def _pages(options: argparse.Namespace) -> dict[str, Any]:
         f"/errors/{error}/",
         "/errors/causes/",
         f"/errors/causes/{cause}/",
+        "/errors/causes/?owner=nobody",
+        "/errors/?owner=nobody",
+        "/records/",
+        "/records/?key=C000077123",
+        "/records/?key=usmf+/+C000077123",
         "/activity/",
         "/activity/?kind=run",
         "/activity/?kind=errors",
@@ -323,6 +340,20 @@ def _asked(client: Any, address: str) -> list[float]:
         if number > 1:
             taken.append((time.perf_counter() - began) * 1000)
     return taken
+
+
+def _carry(table_map: Any, number: int) -> None:
+    """So many records of the history."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT history_ensure_day(now()::date)")
+        for first in range(1, number + 1, AT_ONCE):
+            last = min(first + AT_ONCE - 1, number)
+            cursor.execute(
+                CARRIED_SQL, {"map": table_map.pk, "first": first, "last": last}
+            )
+        cursor.execute("ANALYZE history_carriedchange")
 
 
 def _happen(table_map: Any, number: int, since: int = 0) -> None:

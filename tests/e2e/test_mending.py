@@ -22,6 +22,7 @@ from tests.e2e.test_walk import (
 from tests.waiting import wait_until
 
 VALUE, ALL = "frozen", "806380002"
+CARRIED = "SELECT count(*) FROM history_carriedchange WHERE source_key = %s"
 OPEN = "SELECT count(*) FROM errors_syncerror WHERE state = 'open'"
 
 
@@ -61,6 +62,25 @@ def test_a_missing_value_is_added_from_its_error_and_the_record_arrives(
         with never_reloaded(page):
             expect(state_of_error(page)).to_have_attribute("data-state", "resolved")
         assert str(in_crm(portal, "a.msdyn_onholdstatus", account)) == ALL
+
+        # The record's own page tells all of it, and where its fields are from.
+        wait_until(
+            lambda: portal.value("", CARRIED, [f"usmf / {account}"]) == 1,
+            ARRIVES,
+            "the history is written",
+        )
+        page.get_by_test_id("record").click()
+        events = page.get_by_test_id("event")
+        carried = events.and_(page.locator('[data-kind="carried"]')).filter(
+            has_text="msdyn_onholdstatus"
+        )
+        expect(carried.first).to_contain_text(ALL)
+        expect(carried.first).to_contain_text("retry")
+        for kind in ("error", "closed", "copy"):
+            expect(page.locator(f'[data-kind="{kind}"]').first).to_be_visible()
+        field = page.locator('[data-testid="field"][data-finops="onholdstatus"]')
+        expect(field).to_contain_text("Carried over from FinOps")
+        expect(field).to_contain_text("by value map")
 
         # It ran all the time, with the new version now.
         page.goto(f"/maps/{portal.map_id(ACCOUNTS)}/")

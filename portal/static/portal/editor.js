@@ -16,7 +16,8 @@
     rule: (line) => line.querySelector("[id^=ruled-]")?.textContent !== "copied",
     key: (line) => line.querySelector("[name=key]")?.checked,
   };
-  const remembered = { text: "", show: "" };
+  const asked = new URLSearchParams(window.location.search).get("search");
+  const remembered = { text: asked || "", show: "" };
   const search = () => {
     const area = grid();
     if (!area) return;
