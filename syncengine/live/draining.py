@@ -105,7 +105,7 @@ class Drainer:
             position: [entry.ordinal for entry in group]
             for position, group in groupby(entries, key=lambda entry: entry.position)
         }
-        routed = self._router.route(_transactions(entries), replay=leg)
+        routed = self._router.replay(leg, entries, _transactions(entries))
         for one in routed:
             for item in one.items:
                 item.ordinal = ordinals[one.position][item.ordinal]

@@ -19,6 +19,7 @@ from syncengine.mapping.compiled import (
     Resolved,
     Row,
 )
+from syncengine.mapping.dangling import reference_of
 from syncengine.ports import LegConfiguration, QueuedEntry, Undecided
 
 ENTRIES_KEPT = 200_000
@@ -115,7 +116,8 @@ class LookupCache:
                 if row is None or len(entry.key) <= place:
                     continue
                 key = entry.key[place]
-                if key is not None and lookup.column in entry.columns:
+                told = key is not None and reference_of(key) is None
+                if told and lookup.column in entry.columns:
                     reference = row[entry.columns.index(lookup.column)]
                     if reference is not None:
                         known.setdefault(reference, key)

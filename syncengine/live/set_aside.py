@@ -99,7 +99,7 @@ class SetAside:
         return bool(legs)
 
     def _chains(self, leg: LiveLeg, entries: Sequence[QueuedEntry]) -> list[Routed]:
-        routed = self._router.route(chains(entries), replay=leg)
+        routed = self._router.replay(leg, entries, chains(entries))
         return [one for one in routed if one.items]
 
     def _forget(self, leg: LiveLeg, entries: Sequence[QueuedEntry]) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from syncengine.mapping.model import TableMap
 from syncengine.ports import LegMode
 from tests.engine.link import Link
-from tests.engine.lookups import CRM, ERP, MAPS, PRICES
+from tests.engine.lookups import CRM, ERP, ITEMS, MAPS, PRICES
 from tests.waiting import wait_until
 
 FILL = (
@@ -67,21 +68,27 @@ def test_a_family_that_was_deleted_while_nobody_looked_is_deleted_there_too(
     assert link.erp.execute("SELECT name FROM categories").fetchall() == [("Ink",)]
 
 
-def test_a_queued_delete_keeps_the_key_its_parent_had(link: Link) -> None:
+@pytest.mark.parametrize("others", [(), (ITEMS,)])
+def test_a_queued_delete_keeps_the_key_its_parent_had(
+    link: Link, others: tuple[TableMap, ...]
+) -> None:
+    """Drained alone, and together with other maps."""
     link.start(LegMode.LIVE)
     for statement in FILL:
         link.erp.execute(statement)
     prices = "SELECT count(*) FROM prices"
     wait_until(lambda: link.crm.execute(prices).fetchone() == (2,))
-    number = 1 + list(MAPS).index(PRICES)
-    link.set_mode(number, LegMode.QUEUE)
+    numbers = [1 + list(MAPS).index(one) for one in (PRICES, *others)]
+    for number in numbers:
+        link.set_mode(number, LegMode.QUEUE)
     for statement in REMOVE:
         link.crm.execute(statement)
     hierarchies = "SELECT name FROM hierarchies"
     wait_until(lambda: link.erp.execute(hierarchies).fetchall() == [("Buy",)])
     link.stop()
+    for number in numbers:
+        link.state.set_mode(number, LegMode.DRAIN)
     link.start(None)
-    link.set_mode(number, LegMode.DRAIN)
     wait_until(
         lambda: link.erp.execute(prices).fetchone() == (1,),
         message=lambda: f"{link.state.errors} {link.failed}",
