@@ -206,6 +206,11 @@ TRIAL = {
     "out_of_scope": Label("Not in scope", "block", "off", "By filter or company."),
 }
 
+EXAMPLE = {
+    "holds": Label("Holds", "check_circle", "good"),
+    "fails": Label("Does not hold", "error", "bad"),
+}
+
 CHECK = {
     "clean": Label("Good", "check_circle", "good", "Nothing stands in the way."),
     "warning": Label("Warnings", "warning", "wait", "It runs; look at the warnings."),
@@ -248,6 +253,7 @@ KINDS = {
     "operation": OPERATION,
     "preview": PREVIEW,
     "trial": TRIAL,
+    "example": EXAMPLE,
     "match": MATCH,
 }
 

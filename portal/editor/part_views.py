@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from portal.editor import services
+from portal.editor import examples, services
 from portal.editor.content import (
     declare_lookup,
     forget_lookup,
@@ -22,6 +22,7 @@ from portal.editor.content import (
     replace_all,
     set_values,
 )
+from portal.editor.example_context import examples_context
 from portal.editor.showing import (
     RIGHT,
     Desk,
@@ -72,6 +73,7 @@ def part(request: HttpRequest, map_id: int, part: str) -> HttpResponse:
         "settings": _settings,
         "preview": _preview,
         "try": _try,
+        "examples": examples_context,
         "text": _text,
     }
     if part not in contexts:
@@ -321,6 +323,7 @@ def publish(request: HttpRequest, map_id: int) -> HttpResponse:
         one.draft.definition, publisher=before.publisher, version=before.version
     )
     context = {
+        "failing": _failing_examples(one),
         "comparison": shown(compare_maps(before, after)),
         "present": present,
         "publisher": publisher,
@@ -334,3 +337,12 @@ def publish(request: HttpRequest, map_id: int) -> HttpResponse:
         title=f"Publish the draft of {table_map.name}",
         status=409 if refused else 200,
     )
+
+
+def _failing_examples(one: Desk) -> list[str]:
+    """The names of examples that do not hold, as far as they can be run."""
+    try:
+        found = examples.run(one.table_map, one.draft.definition)
+    except Refusal:
+        return []
+    return [each.example.name for each in found if not each.holds]

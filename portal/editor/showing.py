@@ -26,6 +26,7 @@ PARTS = {
     "settings": "Key and settings",
     "preview": "Preview",
     "try": "Try",
+    "examples": "Examples",
     "text": "As text",
 }
 

@@ -55,6 +55,7 @@ def read_text(
             on_error=before.on_error,
             on_filter_exit=before.on_filter_exit,
             lookups=before.lookups,
+            examples=before.examples,
         )
     refuse_unstorable(wanted)
     return shared_values.resolved(wanted)

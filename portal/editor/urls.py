@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from portal.editor import part_views, views
+from portal.editor import example_views, part_views, views
 
 _MAP = "maps/<int:map_id>/edit/"
 
@@ -35,6 +35,7 @@ urlpatterns = [
     path(f"{_MAP}filters/rows/", part_views.filters_tried, name="map_edit_rows"),
     path(f"{_MAP}settings/keep/", part_views.settings_change, name="map_edit_settings"),
     path(f"{_MAP}try/run/", part_views.try_run, name="map_edit_try"),
+    path(f"{_MAP}examples/keep/", example_views.change, name="map_edit_examples"),
     path(f"{_MAP}text/take/", part_views.text_change, name="map_edit_text"),
     path(f"{_MAP}<slug:part>/", part_views.part, name="map_edit_part"),
 ]

@@ -10,6 +10,7 @@ from django.db.models import Model, prefetch_related_objects
 
 from portal.maps import models
 from syncengine.mapping.decisions import DecisionRule, DecisionTable
+from syncengine.mapping.definition_json import examples_from_json, examples_to_json
 from syncengine.mapping.model import (
     ColumnMap,
     ColumnMapType,
@@ -86,6 +87,7 @@ def _convert(version: models.MapVersion) -> TableMap:
             )
             for lookup in version.lookups.all()
         ),
+        examples=examples_from_json(version.examples),
     )
 
 
@@ -175,6 +177,11 @@ def unstorable(definition: TableMap) -> list[str]:
         free += [column.default or "", *chain.from_iterable(column.values or ())]
         free += [column.expression or ""]
         free += column.decision.texts() if column.decision else []
+    for example in definition.examples:
+        free += [example.name, example.fails]
+        free += [
+            text or "" for pair in (*example.given, *example.expect) for text in pair
+        ]
     if any("\0" in (text or "") for text in [*free, *(entry[1] for entry in texts)]):
         reasons.append("A text holds a NUL character, which no database keeps.")
     return reasons
@@ -196,6 +203,7 @@ def from_engine(
         conflict=definition.conflict.value,
         on_error=definition.on_error.value,
         on_filter_exit=definition.on_filter_exit.value,
+        examples=examples_to_json(definition.examples),
         created_by_id=user_id,
     )
     _write_lines(version, definition.columns)

@@ -201,6 +201,12 @@ class MapVersion(models.Model):
         choices=OnFilterExitChoices.choices,
         default=OnFilterExitChoices.LEAVE,
     )
+    examples = models.JSONField(
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Rows with what the map must make of them.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey(
         "accounts.User",

@@ -141,8 +141,9 @@ def _resolve(
             on_error=present.on_error,
             on_filter_exit=present.on_filter_exit,
             lookups=present.lookups,
+            examples=present.examples,
         )
-        notes.append("Key, policies and lookups stay as they are stored.")
+        notes.append("Key, policies, lookups and examples stay as they are stored.")
     if name != wanted.name:
         notes.append(f"{wanted.name} is the map {name}.")
         wanted = replace(wanted, name=name)

@@ -31,6 +31,7 @@ WORDS = {
     "on_filter_exit": "A row that stops matching",
     "key": "Integration key",
     "lookups": "Declared lookup",
+    "examples": "Example",
     "type": "Map",
     "value_map": "Shared value map",
 }

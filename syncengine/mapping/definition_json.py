@@ -3,6 +3,7 @@ kept as. Files for people are `files`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,8 +12,10 @@ from syncengine.mapping.model import (
     ColumnMap,
     ColumnMapType,
     ConflictPolicy,
+    Direction,
     KeyPair,
     LookupDeclaration,
+    MapExample,
     OnError,
     OnFilterExit,
     Side,
@@ -44,6 +47,27 @@ def definition_from_json(document: dict[str, Any]) -> TableMap:
             LookupDeclaration(**{**one, "side": Side(one["side"])})
             for one in document["lookups"]
         ),
+        examples=examples_from_json(document.get("examples", [])),
+    )
+
+
+def examples_to_json(examples: Sequence[MapExample]) -> list[dict[str, Any]]:
+    """Examples as plain data that `examples_from_json` turns back."""
+    return [asdict(one) for one in examples]
+
+
+def examples_from_json(documents: Sequence[dict[str, Any]]) -> tuple[MapExample, ...]:
+    """The examples that the documents were made of."""
+    return tuple(
+        MapExample(
+            **{
+                **one,
+                "direction": Direction(one["direction"]),
+                "given": tuple((path, value) for path, value in one["given"]),
+                "expect": tuple((path, value) for path, value in one["expect"]),
+            }
+        )
+        for one in documents
     )
 
 

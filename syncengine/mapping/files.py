@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from syncengine.mapping.file_columns import column_content, pairs_content, read_column
+from syncengine.mapping.file_examples import example_content, read_example
 from syncengine.mapping.model import (
     ColumnMap,
     ColumnMapType,
@@ -248,6 +249,7 @@ def _map(
             "on_error",
             "on_filter_exit",
             "lookups",
+            "examples",
         ),
     )
     version = reader.text(fields, "version", place, "1.0.0.0")
@@ -289,6 +291,10 @@ def _map(
         lookups=tuple(
             _lookup(reader, entry, at)
             for entry, at in reader.items(fields, "lookups", place)
+        ),
+        examples=tuple(
+            read_example(reader, entry, at)
+            for entry, at in reader.items(fields, "examples", place)
         ),
     )
     return MapFile(reader.text(fields, "connection_set", place), table_map)
@@ -469,8 +475,9 @@ def _map_content(
         "columns": [
             column_content(column_map, shared) for column_map in table_map.columns
         ],
+        "examples": [example_content(example) for example in table_map.examples],
     }
-    silent = {"publisher", "filter", "reversed_filter", "lookups"}
+    silent = {"publisher", "filter", "reversed_filter", "lookups", "examples"}
     return {
         name: value for name, value in content.items() if value or name not in silent
     }

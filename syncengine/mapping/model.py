@@ -163,6 +163,25 @@ class LookupDeclaration:
     reference: str
 
 
+Values = tuple[tuple[str, str | None], ...]
+"""Values by column path, None for no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapExample:
+    """What the map must make of one source row: the values of `expect`, the failure of
+    code `fails`, or nothing where the row is `left_out` by filter or company. Values
+    are text as an administrator writes it; columns that `given` does not name are of
+    no account."""
+
+    name: str
+    direction: Direction
+    given: Values
+    expect: Values = ()
+    fails: str = ""
+    left_out: bool = False
+
+
 @dataclass(frozen=True)
 class TableMap:
     """A table map in one version: all the compiler needs, nothing about state."""
@@ -180,6 +199,7 @@ class TableMap:
     on_error: OnError = OnError.TRANSACTION
     on_filter_exit: OnFilterExit = OnFilterExit.LEAVE
     lookups: tuple[LookupDeclaration, ...] = field(default=())
+    examples: tuple[MapExample, ...] = field(default=())
 
     def table(self, side: Side) -> str:
         """The mapped table on `side`."""

@@ -283,6 +283,7 @@ def _mapping(
         on_error=settings.on_error,
         on_filter_exit=settings.on_filter_exit,
         lookups=settings.lookups,
+        examples=settings.examples,
     )
     leg.leave(
         "Here a filter can always be changed, and a copy never deletes.",

@@ -9,11 +9,14 @@ from typing import Any, TypeVar
 from syncengine.mapping.json_nodes import JsonReader, Members
 from syncengine.mapping.model import (
     ConflictPolicy,
+    Direction,
     KeyPair,
     LookupDeclaration,
+    MapExample,
     OnError,
     OnFilterExit,
     Side,
+    Values,
 )
 from syncengine.mapping.product_columns import read_pair
 
@@ -29,6 +32,7 @@ class Settings:
     on_error: OnError
     on_filter_exit: OnFilterExit
     lookups: tuple[LookupDeclaration, ...]
+    examples: tuple[MapExample, ...] = ()
 
 
 def read_settings(reader: JsonReader, ours: Members) -> Settings:
@@ -43,6 +47,9 @@ def read_settings(reader: JsonReader, ours: Members) -> Settings:
         on_filter_exit=_choice(reader, ours, "onFilterExit", OnFilterExit.LEAVE),
         lookups=tuple(
             _lookup(reader, entry, place) for entry, place in ours.items("lookups")
+        ),
+        examples=tuple(
+            _example(reader, entry, place) for entry, place in ours.items("examples")
         ),
     )
     ours.leave("Unknown to the portal.")
@@ -61,6 +68,32 @@ def _choice(
         allowed = ", ".join(choice.value for choice in kind)
         reader.problem(members.at(name), f"{text} is not one of {allowed}.")
     return default
+
+
+def _example(reader: JsonReader, value: Any, place: str) -> MapExample:
+    members = reader.object(value, place)
+    made = MapExample(
+        members.text("name"),
+        _choice(reader, members, "direction", Direction.FINOPS_TO_DATAVERSE),
+        _values(members, "given"),
+        _values(members, "expect"),
+        members.text("fails"),
+        members.flag("left_out"),
+    )
+    members.leave("Unknown to the portal.")
+    return made
+
+
+def _values(members: Members, name: str) -> Values:
+    if name not in members:
+        return ()
+    found = members.object(name)
+    return tuple((path, _value(found, path)) for path in found.names())
+
+
+def _value(members: Members, path: str) -> str | None:
+    value = members.take(path)
+    return None if value is None else str(value)
 
 
 def _lookup(reader: JsonReader, value: Any, place: str) -> LookupDeclaration:

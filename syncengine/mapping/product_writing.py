@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from syncengine.mapping.file_examples import example_content
 from syncengine.mapping.json_nodes import Leftover
 from syncengine.mapping.model import (
     ColumnMap,
@@ -83,8 +84,14 @@ def product_document(table_map: TableMap) -> dict[str, Any]:
                 }
                 for lookup in table_map.lookups
             ],
-        },
+        }
+        | _examples(table_map),
     }
+
+
+def _examples(table_map: TableMap) -> dict[str, Any]:
+    made = [example_content(example) for example in table_map.examples]
+    return {"examples": made} if made else {}
 
 
 def _field(line: ColumnMap) -> dict[str, Any]:
@@ -126,8 +133,9 @@ def beyond_product(table_map: TableMap) -> tuple[Leftover, ...]:
     for name, reason in (
         ("key", "The original product keeps integration keys apart from maps."),
         ("lookups", "The original product takes lookups from its own tables."),
+        ("examples", "The original product's maps have no examples."),
     ):
-        if document[OURS][name]:
+        if document[OURS].get(name):
             value = json.dumps(document[OURS][name], ensure_ascii=False)
             found.append(Leftover(f"{OURS}.{name}", value, reason))
     for name, value, usual in (

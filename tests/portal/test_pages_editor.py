@@ -31,7 +31,7 @@ from tests.portal.test_command_line import dw
 pytestmark = pytest.mark.django_db
 
 READING = ("map_edit",)
-PARTS = ("filters", "settings", "preview", "try", "text")
+PARTS = ("filters", "settings", "preview", "try", "examples", "text")
 WRITING = (
     "map_edit_begin",
     "map_edit_take_over",
@@ -42,6 +42,7 @@ WRITING = (
     "map_edit_settings",
     "map_edit_text",
     "map_edit_try",
+    "map_edit_examples",
 )
 OF_LINES = (
     "map_edit_line",
