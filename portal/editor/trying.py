@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from django.db import OperationalError, connection, transaction
+from django.utils import timezone
+
 from portal.errors.models import OPEN_ERROR_STATES, SyncError
+from portal.history.keys import SEPARATOR
+from portal.history.models import CarriedChange
 from portal.maps.models import TableMap
 from portal.refusals import Refusal
 from portal.runs.legs import MapLegs, load_legs
@@ -22,6 +28,8 @@ from syncengine.trial import LegTrial, TriedRecord, Verdict, try_leg
 SAMPLE, MOST = 200, 1000
 """How many rows of each side are tried, and how many may be."""
 EXAMPLES = 5
+LATELY = timedelta(days=1)
+"""So far back changes that were carried over are tried again."""
 FAILING = (
     Verdict.REFUSED,
     Verdict.FAILS,
@@ -168,8 +176,8 @@ def _present(table_map: TableMap) -> tuple[MapLegs | None, str]:
 
 
 def captured_keys(table_map: TableMap, direction: Direction) -> dict[str, list[Row]]:
-    """The source keys of the newest captured changes that are kept: of open errors,
-    of the queue, and of changes set aside; each key once."""
+    """The source keys of the newest captured changes that are kept: of open errors, of
+    the queue, of changes set aside, and of those carried over; each key once."""
     of_leg = {"table_map": table_map, "direction": direction.value}
     latest = ("-position", "-ordinal")
     sources = {
@@ -185,7 +193,28 @@ def captured_keys(table_map: TableMap, direction: Direction) -> dict[str, list[R
         found = dict.fromkeys(_plain(key) for key in newest)
         if found:
             keys[origin] = list(found)
+    if carried := _carried_lately(table_map, direction):
+        keys["carried"] = carried
     return keys
+
+
+def _carried_lately(table_map: TableMap, direction: Direction) -> list[Row]:
+    """The source keys of what was carried over last, from the history; none where it
+    is too long to be looked through in time."""
+    rows = CarriedChange.objects.filter(
+        map_id=table_map.pk,
+        direction=direction.value,
+        at__gte=timezone.now() - LATELY,
+    ).exclude(kind="delete")
+    newest = rows.order_by("-at").values_list("source_key", flat=True)[:SAMPLE]
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = '2s'")
+            texts = dict.fromkeys(newest)
+            cursor.execute("SET LOCAL statement_timeout = DEFAULT")
+    except OperationalError:
+        return []
+    return [tuple(text.split(SEPARATOR)) for text in texts]
 
 
 def _plain(key: Sequence[Any]) -> Row:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from portal.accounts.models import User
 from portal.editor import services
 from portal.editor.content import replace_all
 from portal.editor.trying import DirectionTrial, captured_keys, try_draft
+from portal.history.models import CarriedChange
 from portal.maps.models import TableMap
 from syncengine.mapping.model import ColumnMap, ColumnMapType, Direction
 from syncengine.mapping.model import TableMap as Definition
@@ -35,16 +39,16 @@ FORWARD = Direction.FINOPS_TO_DATAVERSE
 @pytest.fixture
 def dsns(make_database: Callable[..., str]) -> dict[str, str]:
     made = {side: make_database(prefix=side) for side in ("finops", "dataverse")}
-    with psycopg.connect(made["finops"]) as connection:
-        connection.execute(
+    with psycopg.connect(made["finops"]) as opened:
+        opened.execute(
             "CREATE TABLE customers (account text PRIMARY KEY, name text, hold text,"
             " area text, grade int);"
             "INSERT INTO customers VALUES ('c1', 'One', 'No', 'North', 1),"
             " ('c2', 'Two', 'All', 'South', 2), ('c3', 'Three', 'Never', 'North', 3),"
             " ('c4', 'Four', 'No', NULL, 99)"
         )
-    with psycopg.connect(made["dataverse"]) as connection:
-        connection.execute(
+    with psycopg.connect(made["dataverse"]) as opened:
+        opened.execute(
             "CREATE TABLE areas (areaid int PRIMARY KEY, name text UNIQUE);"
             "INSERT INTO areas VALUES (1, 'North');"
             "CREATE TABLE accounts (accountnumber text PRIMARY KEY, name text,"
@@ -61,9 +65,9 @@ def customers(dsns: dict[str, str]) -> Iterator[TableMap]:
     def rows() -> list[Any]:
         found = []
         for side, table in (("finops", "customers"), ("dataverse", "accounts")):
-            with psycopg.connect(dsns[side]) as connection:
+            with psycopg.connect(dsns[side]) as opened:
                 query = f"SELECT t.*, xmin::text FROM {table} t ORDER BY 1"
-                found += connection.execute(query).fetchall()  # type: ignore[call-overload]
+                found += opened.execute(query).fetchall()  # type: ignore[call-overload]
         return found
 
     contoso = make_connection_set(
@@ -205,3 +209,28 @@ def test_the_page_and_the_command_show_the_trial(
     forward = done.document["directions"][0]
     assert forward["verdicts"]["refused"] == 1
     assert forward["failures"][0]["keys"] == [["c4"]]
+
+
+def test_records_carried_over_lately_are_tried_too(customers: TableMap) -> None:
+    now = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT history_ensure_day(%s)", [now.date()])
+    names = [field.name for field in CarriedChange._meta.fields]
+    values = {name: "" for name in names if name != "id"}
+    for minutes, key in enumerate(("c1", "c4", "c1")):
+        CarriedChange.objects.create(
+            **{
+                **values,
+                "at": now - timedelta(minutes=minutes),
+                "committed_at": now,
+                "map_id": customers.pk,
+                "direction": FORWARD.value,
+                "kind": "update",
+                "source_key": key,
+                "key_hash": 1,
+                "other_hash": None,
+                "changes": 1,
+            }
+        )
+    assert captured_keys(customers, FORWARD) == {"carried": [("c1",), ("c4",)]}
+    assert tried(customers, make_definition()).trial.origins["carried"] == 2

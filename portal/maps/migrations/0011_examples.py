@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('maps', '0009_ran_version'),
+        ('maps', '0010_tablemap_history'),
     ]
 
     operations = [
