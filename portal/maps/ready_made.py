@@ -88,31 +88,41 @@ def installed() -> dict[str, list[TableMap]]:
     return {name: maps for name, maps in found.items() if maps}
 
 
-def plan(connection_set: ConnectionSet, names: Iterable[str]) -> list[Step]:
-    """What installing these maps or packages comes to: they and the maps they refer
-    to, in the order in which they should run. Changes nothing.
+def plan(
+    connection_set: ConnectionSet, names: Iterable[str], *, related: bool = True
+) -> list[Step]:
+    """What installing these maps or packages comes to: they and, where `related`, the
+    maps they refer to, in the order in which they should run. Changes nothing.
 
     Raises CatalogError when a name is not in the catalog.
     """
-    wanted = catalog.with_prerequisites(catalog.select(names))
+    chosen = catalog.select(names)
+    wanted = catalog.with_prerequisites(chosen)
+    if not related:
+        wanted = [entry for entry in wanted if entry in chosen]
     stored = _Stored(_maps().filter(connection_set=connection_set))
     return [(entry, stored.find(entry)) for entry in wanted]
 
 
 @transaction.atomic
 def install(
-    connection_set: ConnectionSet, names: Iterable[str], *, user: User | None = None
+    connection_set: ConnectionSet,
+    names: Iterable[str],
+    *,
+    related: bool = True,
+    user: User | None = None,
 ) -> Installation:
-    """Add the named maps, or all of the named packages, with the maps they refer to,
-    in the order in which they should run. All or none; maps of the same name or the
-    same two tables that are there already are left as they are. Nothing starts to run.
+    """Add the named maps, or all of the named packages, with the maps they refer to
+    unless `related` is false, in the order in which they should run. All or none;
+    maps of the same name or the same two tables that are there already are left as
+    they are. Nothing starts to run.
 
     Raises CatalogError when a name is not in the catalog.
     """
     names = list(names)
     ConnectionSet.objects.select_for_update(of=("self",)).get(pk=connection_set.pk)
     result = Installation(connection_set)
-    for entry, there in plan(connection_set, names):
+    for entry, there in plan(connection_set, names, related=related):
         if there is not None:
             result.present.append((entry, there))
             continue

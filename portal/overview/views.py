@@ -35,6 +35,7 @@ from portal.pages import chosen_ids, is_partial, keyset_page, page, staff_page
 from portal.runs.figures import RunFigures, figures, runs_of
 from portal.runs.left_out import broken_off
 from portal.runs.models import InitialSyncRun
+from portal.setup.access import may_set_up
 
 RUNS_A_PAGE = 10
 
@@ -73,6 +74,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
             "trends": glance.trends(request.GET),
             "shape": _shape(sets),
             "listed": ",".join(str(row.map.pk) for one in listed for row in one.maps),
+            "may_set_up": not sets and may_set_up(request.user),
         },
         title="Dashboard",
     )
