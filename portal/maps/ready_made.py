@@ -88,6 +88,29 @@ def installed() -> dict[str, list[TableMap]]:
     return {name: maps for name, maps in found.items() if maps}
 
 
+OWN = "Own maps"
+"""What maps that are no ready-made ones are grouped under."""
+
+
+def packages_of(maps: Iterable[TableMap]) -> dict[int, str]:
+    """The package of each map, by its id, as its name or its two tables say; their
+    versions are read already."""
+    by_name = {e.name.casefold(): e.package for e in catalog.entries()}
+    by_tables = {
+        _folded((e.finops_table, e.dataverse_table)): e.package
+        for e in catalog.entries()
+    }
+    found = {}
+    for one in maps:
+        version = one.version
+        tables = (
+            (version.finops_table, version.dataverse_table) if version else ("", "")
+        )
+        package = by_tables.get(_folded(tables)) or by_name.get(one.name.casefold())
+        found[one.pk] = package or OWN
+    return found
+
+
 def plan(
     connection_set: ConnectionSet, names: Iterable[str], *, related: bool = True
 ) -> list[Step]:
