@@ -136,6 +136,11 @@ UNFOLD: dict[str, Any] = {
                 "title": "Configuration",
                 "separator": True,
                 "items": [
+                    {
+                        "title": "Set up a link",
+                        "icon": "add_link",
+                        **_active("setup_list", "/setup/"),
+                    },
                     _model("Environments", "dns", "environments_environment"),
                     _model("Connection sets", "link", "environments_connectionset"),
                     _model("Table maps", "table_chart", "maps_tablemap"),

@@ -36,6 +36,7 @@ app.autodiscover_tasks(
         "portal.synchronous",
         "portal.units",
         "portal.trends",
+        "portal.setup",
     ]
 )
 

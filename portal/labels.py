@@ -231,6 +231,13 @@ GATE = {
     ),
 }
 
+DRAFT = {
+    "editing": Label("Draft", "edit", "off", "Nothing was made yet."),
+    "creating": Label("Being created", "sync", "busy", "The job is at work."),
+    "failed": Label("Needs you", "error", "bad", "The job stopped; it can go on."),
+    "done": Label("Created", "check_circle", "good", "The link is there."),
+}
+
 KINDS = {
     "gate": GATE,
     "process": PROCESS,
@@ -255,6 +262,7 @@ KINDS = {
     "trial": TRIAL,
     "example": EXAMPLE,
     "match": MATCH,
+    "draft": DRAFT,
 }
 
 SIDES = {"finops": "FinOps", "dataverse": "Dataverse"}

@@ -122,6 +122,7 @@ INSTALLED_APPS = [
     "portal.operations",
     "portal.trends",
     "portal.overview",
+    "portal.setup",
 ]
 
 MIDDLEWARE = [
@@ -300,6 +301,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "portal.comparisons.tasks.forget_comparisons",
         "schedule": 600.0,
         "options": {"expires": 600.0},
+    },
+    "create-links": {
+        "task": "portal.setup.tasks.create_links",
+        "schedule": 2.0,
+        "options": {"expires": 4.0},
     },
     "watch-canaries": {
         "task": "portal.sync.tasks.watch_canaries",

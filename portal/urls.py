@@ -30,6 +30,7 @@ urlpatterns = [
     path("", include("portal.approvals.urls")),
     path("", include("portal.alerts.urls")),
     path("", include("portal.operations.urls")),
+    path("", include("portal.setup.urls")),
     path("", include("portal.overview.urls")),
 ]
 

@@ -24,6 +24,7 @@ SUBJECTS = (
     ("alert_rule", "Alert rules"),
     ("connection_set", "Connection sets"),
     ("environment", "Environments"),
+    ("setup", "Set-up"),
 )
 
 

@@ -165,8 +165,20 @@ class ConnectionSetAdmin(ReadOnlyAdmin):
         "show_limits",
         "show_check",
         "synchronous",
+        "relink",
         "unlink",
     )
+    actions_list = ("set_up",)
+
+    @action(description="Set up a link", url_path="set-up")
+    def set_up(self, request: HttpRequest) -> HttpResponse:
+        """Lead to the wizard."""
+        return redirect("setup_list")
+
+    @action(description="Clean up and relink", url_path="relink")
+    def relink(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lead to the page that asks for the name."""
+        return redirect("connection_set_relink", pk=object_id)
 
     @action(description="Limits", url_path="limits")
     def show_limits(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -20,6 +20,6 @@ def other_system(
         f"{environment.name} answers as another database than the one that was "
         "linked: records could be carried into a wrong system.",
         environment.name,
-        "Correct its connection string; or, where it was moved or restored on "
-        "purpose, stop all maps and test the environment again.",
+        "Correct its connection string; or, where it was moved, copied or restored on "
+        "purpose, clean it up and relink it.",
     )

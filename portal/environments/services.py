@@ -158,10 +158,12 @@ def create_connection_set(
     finops: Environment,
     dataverse: Environment,
     legal_entities: Sequence[LegalEntityPair] = (),
+    link_id: str = "",
     user: User | None = None,
 ) -> ConnectionSet:
     """Link two environments. Each may be part of one link only, on the side of its
-    role, and both must be different databases."""
+    role, and both must be different databases. `link_id` is the link's name inside
+    them, where it was settled before."""
     for environment, side in ((finops, Side.FINOPS), (dataverse, Side.DATAVERSE)):
         if environment.side is not side:
             raise ConfigurationRefused(
@@ -180,6 +182,8 @@ def create_connection_set(
             f"{finops.name} and {dataverse.name} are the same database."
         )
     connection_set = ConnectionSet(name=name, finops=finops, dataverse=dataverse)
+    if link_id:
+        connection_set.link_id = link_id
     _checked(connection_set, f"Connection set {name}")
     connection_set.save()
     Stream.objects.bulk_create(

@@ -88,12 +88,12 @@ def unlink(
     if connection.in_atomic_block:
         raise RuntimeError("unlink must not run inside a transaction.")
     with one_at_a_time(connection_set):
-        newly_retired = _retire(connection_set)
+        newly_retired = retire(connection_set)
         try:
             left_behind = _leave(connection_set, force=force)
         except _Undone as undone:
             if newly_retired:
-                _set_retired(connection_set, retired=False)
+                set_retired(connection_set, retired=False)
             raise undone.refusal from undone
         return _delete(connection_set, left_behind, user)
 
@@ -107,7 +107,7 @@ class _Undone(Exception):
 
 
 @transaction.atomic
-def _retire(connection_set: ConnectionSet) -> bool:
+def retire(connection_set: ConnectionSet) -> bool:
     """Have the streams end and nothing begin; True unless that was so already."""
     # First the maps, as everyone who changes their states does, then the set.
     maps = connection_set.maps.select_for_update(no_key=True).order_by("pk")
@@ -122,12 +122,13 @@ def _retire(connection_set: ConnectionSet) -> bool:
             reasons=[f"{m.name} is {m.get_state_display()}." for m in active],
         )
     if stored.retired_at is None:
-        _set_retired(connection_set, retired=True)
+        set_retired(connection_set, retired=True)
         return True
     return False
 
 
-def _set_retired(connection_set: ConnectionSet, *, retired: bool) -> None:
+def set_retired(connection_set: ConnectionSet, *, retired: bool) -> None:
+    """Let nothing begin in the set, or everything again."""
     ConnectionSet.objects.filter(pk=connection_set.pk).update(
         retired_at=timezone.now() if retired else None, revision=F("revision") + 1
     )
@@ -135,7 +136,7 @@ def _set_retired(connection_set: ConnectionSet, *, retired: bool) -> None:
 
 def _leave(connection_set: ConnectionSet, *, force: bool) -> tuple[Remains, ...]:
     """Remove capture from both sides; gives what could not be removed."""
-    if not _streams_ended(connection_set) and not force:
+    if not streams_ended(connection_set) and not force:
         raise _Undone(
             Refusal(
                 f"A worker still runs a stream of {connection_set.name}; nothing was "
@@ -148,7 +149,7 @@ def _leave(connection_set: ConnectionSet, *, force: bool) -> tuple[Remains, ...]
         raise _Undone(
             _refusal(connection_set, unreachable, "; nothing was removed anywhere.")
         )
-    if not _units_ended(connection_set) and not force:
+    if not units_ended(connection_set) and not force:
         raise _Undone(
             Refusal(
                 f"Atomic writes of {connection_set.name} are in doubt; nothing was "
@@ -171,7 +172,8 @@ def _leave(connection_set: ConnectionSet, *, force: bool) -> tuple[Remains, ...]
     return (*unreachable, *refused)
 
 
-def _streams_ended(connection_set: ConnectionSet) -> bool:
+def streams_ended(connection_set: ConnectionSet) -> bool:
+    """Wait a while until no worker holds a stream of the set."""
     streams = set(connection_set.streams.values_list("pk", flat=True))
     deadline = time.monotonic() + STREAMS_END_SECONDS
     while streams & held_streams():
@@ -181,7 +183,7 @@ def _streams_ended(connection_set: ConnectionSet) -> bool:
     return True
 
 
-def _units_ended(connection_set: ConnectionSet) -> bool:
+def units_ended(connection_set: ConnectionSet) -> bool:
     """End every unit as it was decided, now that none can begin: the decisions go
     with the set."""
     if not connection_set.units.exists():

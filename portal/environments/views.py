@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -12,14 +13,16 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.checks.services import check_connection_set
-from portal.checks.sets import SetCheck, administrator_script, check_alone
+from portal.checks.sets import LEFT, SetCheck, administrator_script, check_alone
 from portal.confirming import Removal, confirm_removal
 from portal.environments import services
 from portal.environments.models import ConnectionSet, Environment
-from portal.environments.queries import without_secrets
+from portal.environments.queries import linked_set, without_secrets
 from portal.pages import page, staff_page
-from syncengine.mapping.model import Severity, Side
+from syncengine.mapping.model import HealthFinding, Severity, Side
 
+MOVED = "DIPV1007"
+COPIED = LEFT | {MOVED}
 ASKING = require_http_methods(["GET", "HEAD", "POST"])
 
 
@@ -29,6 +32,10 @@ def _side(environment: Environment, tested: services.ConnectionTest) -> dict[str
         "tested": tested,
         "script": administrator_script(tested.findings),
     }
+
+
+def _has(findings: Iterable[HealthFinding], codes: Collection[str]) -> bool:
+    return any(finding.code in codes for finding in findings)
 
 
 def _maps(connection_set: ConnectionSet, found: SetCheck) -> list[dict[str, Any]]:
@@ -60,6 +67,8 @@ def check_environment(request: HttpRequest, pk: int) -> HttpResponse:
         {
             "sides": [_side(environment, tested)],
             "passed": tested.passed,
+            "clean_up": linked_set(environment) is None
+            and _has(tested.findings, COPIED),
             "back": reverse("admin:environments_environment_change", args=[pk]),
         },
         title=f"Check {environment.name}",
@@ -86,6 +95,7 @@ def check_set(request: HttpRequest, pk: int) -> HttpResponse:
             "maps": _maps(connection_set, found),
             "clean": connection_set.maps.count() - len(found.maps),
             "passed": found.passed,
+            "relink": connection_set if _has(found.findings, {MOVED}) else None,
             "back": reverse("admin:environments_connectionset_change", args=[pk]),
         },
         title=f"Check {connection_set.name}",

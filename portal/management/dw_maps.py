@@ -11,6 +11,7 @@ from portal.environments.queries import unacknowledged
 from portal.management.following import complaints, follow
 from portal.management.results import Add, Console, Result, table
 from portal.maps import queries, services
+from portal.maps.dependents import running_dependents
 from portal.maps.models import MapState, TableMap
 from portal.runs.figures import RunFigures
 from portal.runs.services import COUNTS
@@ -39,6 +40,9 @@ def register(add: Add) -> None:
     parser.add_argument("--wait", action="store_true", help="return when the maps run")
     parser = add("stop", act, "end maps; queued changes are thrown away")
     parser.add_argument("maps", nargs="+", metavar="MAP")
+    parser.add_argument(
+        "--related", action="store_true", help="also the running maps that refer to it"
+    )
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -137,6 +141,8 @@ def _lag(stream: dict[str, Any]) -> str:
 def act(options: argparse.Namespace, console: Console) -> Result:
     """Stop, and let the streams take it in."""
     maps = queries.find_maps(options.maps)
+    if options.related:
+        maps += running_dependents(maps)
     result = services.perform(options.command, maps)
     await_streams(result.changed)
     return Result(action_document(result), action_text(result))

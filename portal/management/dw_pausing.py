@@ -11,7 +11,7 @@ from portal.environments.queries import find_connection_set
 from portal.management.dw_maps import action_document, action_text, await_streams
 from portal.management.results import Add, Console, Result, table
 from portal.maps import maintenance, queries, services
-from portal.maps.dependents import running_dependents
+from portal.maps.dependents import paused_prerequisites, running_dependents
 from portal.maps.queries import find_map
 from portal.refusals import Refusal
 from portal.sync import saving, skipping
@@ -34,6 +34,9 @@ def register(add: Add) -> None:
         "--skip-to-live",
         choices=[skip.value for skip in Skip],
         help="go live at once; set the queue aside, or save and discard it",
+    )
+    parser.add_argument(
+        "--related", action="store_true", help="also the paused maps it refers to"
     )
     parser = add("queue", queue, "show, save, carry over or discard queued changes")
     parser.add_argument("map", metavar="MAP")
@@ -84,11 +87,14 @@ def resume(options: argparse.Namespace, console: Console) -> Result:
     """Resume maps, or the maps that were paused with their connection set."""
     _one_of(options)
     if options.connection_set:
-        if options.skip_to_live:
-            options.usage("--skip-to-live is for maps")
+        if options.skip_to_live or options.related:
+            options.usage("--skip-to-live and --related are for maps")
         result = maintenance.resume_set(find_connection_set(options.connection_set))
     else:
-        result = skipping.resume(queries.find_maps(options.maps), options.skip_to_live)
+        maps = queries.find_maps(options.maps)
+        if options.related:
+            maps += paused_prerequisites(maps)
+        result = skipping.resume(maps, options.skip_to_live)
     await_streams(result.changed)
     return Result(action_document(result), action_text(result))
 

@@ -45,7 +45,7 @@ def _add_yes(parser: argparse.ArgumentParser) -> None:
 def unlink(options: argparse.Namespace, console: Console) -> Result:
     """Unlink a set; with --force, print what somebody must still remove."""
     connection_set = find_connection_set(options.name)
-    refused = _confirm(
+    refused = confirm(
         options,
         console,
         connection_set.name,
@@ -95,9 +95,7 @@ def delete(options: argparse.Namespace, console: Console) -> Result:
         name = value_map.name
         loss = f"the value map {name}"
         remove = partial(value_maps.delete, value_map)
-    refused = _confirm(
-        options, console, name, f"This deletes {loss}. The records stay."
-    )
+    refused = confirm(options, console, name, f"This deletes {loss}. The records stay.")
     if refused is not None:
         return refused
     remove()
@@ -106,7 +104,7 @@ def delete(options: argparse.Namespace, console: Console) -> Result:
     )
 
 
-def _confirm(
+def confirm(
     options: argparse.Namespace, console: Console, name: str, loss: str
 ) -> Result | None:
     """None when the name was typed, or need not be."""

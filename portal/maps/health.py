@@ -128,6 +128,18 @@ def look_around(connection_set: ConnectionSet) -> Surroundings:
         name: member_of(definition(row), row.state != MapState.NOT_RUNNING)
         for name, row in rows.items()
     }
+    return survey(connection_set, rows, members, connection_set.legal_entity_pairs())
+
+
+def survey(
+    connection_set: ConnectionSet,
+    rows: Mapping[str, TableMap],
+    members: Mapping[str, Member],
+    legal_entities: tuple[LegalEntityPair, ...],
+) -> Surroundings:
+    """What both systems say of the tables of these maps. The set need not be stored:
+    only its environments are looked at. Refuses when a system cannot be used, naming
+    it."""
     schemas = read_schemas(connection_set, [m.definition for m in members.values()])
     companies: dict[Side, tuple[str, ...]] = {}
     misplaced = []
@@ -145,7 +157,7 @@ def look_around(connection_set: ConnectionSet) -> Surroundings:
         members,
         schemas,
         companies,
-        connection_set.legal_entity_pairs(),
+        legal_entities,
         tuple(misplaced),
     )
 

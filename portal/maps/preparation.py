@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from django.db import connection
 
 from portal.environments.connectors import connector_for
-from portal.environments.models import ConnectionSet
+from portal.environments.models import ConnectionSet, Environment
 from portal.maps.conversion import all_to_engine, to_engine
 from portal.maps.models import MapState, TableMap
 from portal.refusals import ActionForbidden, Refusal
@@ -95,9 +95,13 @@ def capture_tables(definitions: Sequence[Definition], side: Side) -> list[str]:
     )
 
 
-def prepare_capture(connection_set: ConnectionSet, maps: Sequence[TableMap]) -> None:
-    """Make sure both systems report changes of the maps' tables, and of those of the
-    maps that run already. Does nothing that is done already."""
+def prepare_capture(
+    connection_set: ConnectionSet,
+    maps: Sequence[TableMap],
+    sides: Sequence[Side] = tuple(Side),
+) -> None:
+    """Make sure both systems (or those of `sides`) report changes of the maps' tables,
+    and of those of the maps that run already. Does nothing that is done already."""
     if connection.in_atomic_block:
         raise RuntimeError(
             "prepare_capture must not run inside a transaction: creating a "
@@ -111,12 +115,23 @@ def prepare_capture(connection_set: ConnectionSet, maps: Sequence[TableMap]) -> 
             for table_map in maps_of(connection_set)
             if table_map.pk in chosen or table_map.state != MapState.NOT_RUNNING
         ]
-        for side in Side:
+        for side in sides:
             environment = connection_set.environment(side)
             with naming(environment.name):
-                connector_for(environment).install(
+                connector = connector_for(environment)
+                connector.install(
                     connection_set.link_id, capture_tables(definitions, side)
                 )
+                if not environment.fingerprint:
+                    _remember(environment, connector.describe().fingerprint)
+
+
+def _remember(environment: Environment, fingerprint: str) -> None:
+    """From now on a copy is told from the database that was linked."""
+    environment.fingerprint = fingerprint
+    Environment.objects.filter(pk=environment.pk, fingerprint="").update(
+        fingerprint=fingerprint
+    )
 
 
 def refuse_retired(connection_set_id: int) -> None:

@@ -88,31 +88,64 @@ def installed() -> dict[str, list[TableMap]]:
     return {name: maps for name, maps in found.items() if maps}
 
 
-def plan(connection_set: ConnectionSet, names: Iterable[str]) -> list[Step]:
-    """What installing these maps or packages comes to: they and the maps they refer
-    to, in the order in which they should run. Changes nothing.
+OWN = "Own maps"
+"""What maps that are no ready-made ones are grouped under."""
+
+
+def packages_of(maps: Iterable[TableMap]) -> dict[int, str]:
+    """The package of each map, by its id, as its name or its two tables say; their
+    versions are read already."""
+    by_name = {e.name.casefold(): e.package for e in catalog.entries()}
+    by_tables = {
+        _folded((e.finops_table, e.dataverse_table)): e.package
+        for e in catalog.entries()
+    }
+    found = {}
+    for one in maps:
+        version = one.version
+        tables = (
+            (version.finops_table, version.dataverse_table) if version else ("", "")
+        )
+        package = by_tables.get(_folded(tables)) or by_name.get(one.name.casefold())
+        found[one.pk] = package or OWN
+    return found
+
+
+def plan(
+    connection_set: ConnectionSet, names: Iterable[str], *, related: bool = True
+) -> list[Step]:
+    """What installing these maps or packages comes to: they and, where `related`, the
+    maps they refer to, in the order in which they should run. Changes nothing.
 
     Raises CatalogError when a name is not in the catalog.
     """
-    wanted = catalog.with_prerequisites(catalog.select(names))
+    chosen = catalog.select(names)
+    wanted = catalog.with_prerequisites(chosen)
+    if not related:
+        wanted = [entry for entry in wanted if entry in chosen]
     stored = _Stored(_maps().filter(connection_set=connection_set))
     return [(entry, stored.find(entry)) for entry in wanted]
 
 
 @transaction.atomic
 def install(
-    connection_set: ConnectionSet, names: Iterable[str], *, user: User | None = None
+    connection_set: ConnectionSet,
+    names: Iterable[str],
+    *,
+    related: bool = True,
+    user: User | None = None,
 ) -> Installation:
-    """Add the named maps, or all of the named packages, with the maps they refer to,
-    in the order in which they should run. All or none; maps of the same name or the
-    same two tables that are there already are left as they are. Nothing starts to run.
+    """Add the named maps, or all of the named packages, with the maps they refer to
+    unless `related` is false, in the order in which they should run. All or none;
+    maps of the same name or the same two tables that are there already are left as
+    they are. Nothing starts to run.
 
     Raises CatalogError when a name is not in the catalog.
     """
     names = list(names)
     ConnectionSet.objects.select_for_update(of=("self",)).get(pk=connection_set.pk)
     result = Installation(connection_set)
-    for entry, there in plan(connection_set, names):
+    for entry, there in plan(connection_set, names, related=related):
         if there is not None:
             result.present.append((entry, there))
             continue

@@ -18,7 +18,7 @@ from django.views.decorators.http import (
 from portal.checks.refreshing import refresh
 from portal.confirming import Removal, confirm_removal
 from portal.maps import services
-from portal.maps.dependents import running_dependents
+from portal.maps.dependents import paused_prerequisites, running_dependents
 from portal.maps.models import TableMap
 from portal.maps.queries import in_run_order
 from portal.maps.run_form import chosen_maps, read_options
@@ -117,6 +117,7 @@ def confirm_stop(request: HttpRequest) -> HttpResponse:
         {
             "maps": maps,
             "queued": QueuedChange.objects.filter(table_map__in=maps).count(),
+            "dependents": running_dependents(maps),
             "next": back,
         },
         title="Stop maps" if len(maps) > 1 else f"Stop {maps[0].name}",
@@ -151,6 +152,9 @@ def act(request: HttpRequest) -> HttpResponse:
         if any(one.pk not in chosen for one in running_dependents(maps)):
             query = urlencode({"map": sorted(chosen), "next": back}, doseq=True)
             return redirect(f"{reverse('map_pause')}?{query}")
+    if action is Action.RESUME and paused_prerequisites(maps):
+        query = urlencode({"map": [one.pk for one in maps], "next": back}, doseq=True)
+        return redirect(f"{reverse('map_resume')}?{query}")
     try:
         result = services.perform(action, maps, user=request.user)
     except Refusal as refused:

@@ -12,6 +12,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
+from portal import labels
 from portal.activity import queries as activity_queries
 from portal.alerts.queries import open_alerts
 from portal.checks.queries import map_health
@@ -30,11 +31,14 @@ from portal.overview import (
     queries,
     version_tab,
 )
+from portal.overview.map_list import GROUPS, MapFilter
+from portal.overview.map_list import map_list as list_maps
 from portal.overview.status import MapStatus, SetStatus, verdict
 from portal.pages import chosen_ids, is_partial, keyset_page, page, staff_page
 from portal.runs.figures import RunFigures, figures, runs_of
 from portal.runs.left_out import broken_off
 from portal.runs.models import InitialSyncRun
+from portal.setup.access import may_set_up
 
 RUNS_A_PAGE = 10
 
@@ -73,6 +77,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
             "trends": glance.trends(request.GET),
             "shape": _shape(sets),
             "listed": ",".join(str(row.map.pk) for one in listed for row in one.maps),
+            "may_set_up": not sets and may_set_up(request.user),
         },
         title="Dashboard",
     )
@@ -123,23 +128,21 @@ def _shape(sets: list[SetStatus]) -> str:
 @require_safe
 def map_list(request: HttpRequest) -> HttpResponse:
     """All maps, filtered, with bulk actions."""
-    filters = {
-        name: request.GET.get(name, "").strip() for name in ("q", "set", "state")
-    }
-    rows = queries.map_statuses(
-        connection_set=filters["set"], state=filters["state"], search=filters["q"]
-    )
+    filters = MapFilter.read(request.GET)
+    listed = list_maps(filters)
     names = list(ConnectionSet.objects.order_by("name").values_list("name", flat=True))
     return page(
         request,
         "portal/map_list.html",
         {
-            "rows": rows,
+            "listed": listed,
+            "rows": listed.rows,
             "filters": filters,
-            "filtered": any(filters.values()),
             "states": MapState.choices,
+            "healths": [(name, label.word) for name, label in labels.HEALTH.items()],
+            "group_choices": GROUPS.items(),
             "set_names": names,
-            "show_set": len(names) > 1,
+            "show_set": len(names) > 1 and listed.group != "set",
         },
         title="Maps",
     )

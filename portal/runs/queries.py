@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from portal.errors.models import SyncError
+from portal.pages import sharing
 from portal.runs.models import InitialSyncRun, RunState
 
 
@@ -20,10 +21,12 @@ def copying_beside(run: InitialSyncRun) -> QuerySet[InitialSyncRun]:
 
 def errors_of(run: InitialSyncRun) -> QuerySet[SyncError]:
     """The records that failed in a run and have not been tried again since."""
-    found = SyncError.objects.filter(
-        table_map=run.table_map_id,
-        phase="initial",
-        last_seen__gte=run.started_at or run.created_at,
+    found = sharing(
+        SyncError.objects.filter(
+            phase="initial", last_seen__gte=run.started_at or run.created_at
+        ),
+        "table_map",
+        run.table_map_id,
     )
     if run.finished_at is not None:
         found = found.filter(first_seen__lte=run.finished_at)

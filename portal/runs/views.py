@@ -13,15 +13,21 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
+from portal import labels
+from portal.activity.models import ActivityEvent
+from portal.environments.models import ConnectionSet
 from portal.errors.models import SyncError
+from portal.maps.models import MapState
 from portal.pages import csv_download, keyset_page, page, safe_next, staff_page
 from portal.refusals import Refusal
 from portal.runs import left_out, services
 from portal.runs.figures import figures, runs_of
 from portal.runs.models import ACTIVE_RUN_STATES, InitialSyncRun, RunState
 from portal.runs.queries import errors_of
+from syncengine.mapping.model import Direction
 
 ASKING = require_http_methods(["GET", "HEAD", "POST"])
+LOG_LINES = 100
 CSV_COLUMNS = (
     *("id", "direction", "key", "code", "column", "message", "remote", "state"),
     *("count", "first_seen", "last_seen", "source_row"),
@@ -30,7 +36,13 @@ CSV_COLUMNS = (
 
 def _listed(request: HttpRequest) -> dict[str, Any]:
     state = request.GET.get("state", "")
+    search = request.GET.get("q", "").strip()
+    linked = request.GET.get("set", "").strip()
     runs = runs_of()
+    if search:
+        runs = runs.filter(table_map__name__icontains=search)
+    if linked:
+        runs = runs.filter(table_map__connection_set__name=linked)
     if state == "active":
         runs = runs.filter(state__in=ACTIVE_RUN_STATES)
     elif state in RunState.values:
@@ -41,7 +53,17 @@ def _listed(request: HttpRequest) -> dict[str, Any]:
         "rows": figures(found.rows),
         "state": state,
         "states": [("active", "Not over"), *RunState.choices],
-        "query": urlencode({"state": state}) if state else "",
+        "search": search,
+        "linked": linked,
+        "sets": ConnectionSet.objects.order_by("name").values_list("name", flat=True),
+        "narrowed": bool(state or search or linked),
+        "query": urlencode(
+            {
+                name: value
+                for name, value in (("state", state), ("q", search), ("set", linked))
+                if value
+            }
+        ),
     }
 
 
@@ -59,6 +81,57 @@ def run_list(request: HttpRequest) -> HttpResponse:
 def run_list_live(request: HttpRequest) -> HttpResponse:
     """The listed runs as they are now."""
     return render(request, "portal/_run_rows.html", {**_listed(request), "oob": True})
+
+
+def _shown(pk: int) -> dict[str, Any]:
+    """A run with all its legs, and what can be done with it."""
+    run = get_object_or_404(runs_of(), pk=pk)
+    (one,) = figures([run])
+    newest = runs_of([run.table_map_id]).values_list("pk", flat=True).first()
+    return {
+        "run": run,
+        "one": one,
+        "broken_off": run.pk in left_out.broken_off([run]),
+        "may_run": newest == run.pk and run.table_map.state == MapState.NOT_RUNNING,
+    }
+
+
+@staff_page
+@require_safe
+def run_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """One initial sync: every leg, the records that failed, and what happened."""
+    shown = _shown(pk)
+    run: InitialSyncRun = shown["run"]
+    direction = request.GET.get("direction", "")
+    failed = errors_of(run)
+    if direction in list(Direction):
+        failed = failed.filter(direction=direction)
+    events = ActivityEvent.objects.filter(
+        table_map=run.table_map_id, correlation_id=run.correlation_id
+    ).exclude(correlation_id="")
+    return page(
+        request,
+        "portal/run_page.html",
+        {
+            **shown,
+            "page": keyset_page(failed, request, shared="table_map"),
+            "direction": direction,
+            "directions": labels.DIRECTIONS.items(),
+            "query": urlencode({"direction": direction}) if direction else "",
+            "events": events.order_by("pk")[:LOG_LINES],
+        },
+        title=f"Initial sync {run.pk}: {run.table_map.name}",
+    )
+
+
+@staff_page
+@require_safe
+def run_live(request: HttpRequest, pk: int) -> HttpResponse:
+    """The run as it is now; the page is loaded anew once it is over."""
+    shown = _shown(pk)
+    if not shown["one"].active:
+        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+    return render(request, "portal/_run_live.html", {**shown, "oob": True})
 
 
 def _run(pk: int) -> InitialSyncRun:

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from portal.environments.models import ConnectionSet
 from portal.maps import maintenance
-from portal.maps.dependents import running_dependents
+from portal.maps.dependents import paused_prerequisites, running_dependents
 from portal.maps.models import MapState, TableMap
 from portal.maps.queries import in_run_order
 from portal.pages import chosen_ids, page, safe_next, staff_page
@@ -54,6 +54,7 @@ def _resume_form(
         {
             "maps": maps,
             "waiting": waiting,
+            "needed": paused_prerequisites(maps),
             "refused": refused,
             "resuming": all(one.state == MapState.RESUMING for one in maps),
             "word": WORD,

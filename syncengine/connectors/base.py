@@ -435,13 +435,24 @@ class Writer(Protocol):
         """Give the connection back."""
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedObject:
+    """Something that will be made or changed in an environment: what it is, in a
+    person's words, and its name there."""
+
+    kind: str
+    name: str
+
+
 @dataclass(frozen=True)
 class InstallPlan:
     """What capture needs on one environment: `statements` run in order. Shown to the
-    administrator before it is done, and printed as a script where rights lack."""
+    administrator before it is done, and printed as a script where rights lack.
+    `objects` says by name what the statements make and change."""
 
     statements: tuple[str, ...]
     findings: tuple[HealthFinding, ...] = ()
+    objects: tuple[PlannedObject, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from portal.activity.models import ActivityEvent
 from portal.maps.models import MapState, TableMap
+from portal.maps.ready_made import install
 from syncengine.mapping.model import ColumnMap, ColumnMapType, KeyPair
 from tests.factories import make_connection_set, make_definition, make_map
 from tests.portal.page_rows import make_error, make_event, make_queued, make_run
@@ -38,6 +39,25 @@ def test_the_list_shows_only_what_the_filter_asks_for(admin_client: Client) -> N
     assert shown(q="VEND") == ["vendors"]
     assert shown(q="accounts") == ["customers", "vendors", "currencies"]
     assert shown(q="nothing") == []
+
+
+def test_the_list_is_grouped_and_narrowed_by_package(admin_client: Client) -> None:
+    links = make_connection_set(name="contoso")
+    install(links, ["Sales tax groups", "Units"])
+    make_map(links, name="customers", state=MapState.RUNNING)
+
+    def groups(**query: str) -> dict[str, list[str]]:
+        found = admin_client.get(reverse("map_list"), query).context["listed"].groups
+        return {group.name: [row.map.name for row in group.rows] for group in found}
+
+    assert set(groups()) == {""}
+    by_package = groups(group="package")
+    assert by_package["finance"] == ["Sales tax groups"]
+    assert list(by_package)[-1] == "Own maps"
+    assert by_package["Own maps"] == ["customers"]
+    assert groups(package="finance") == {"": ["Sales tax groups"]}
+    assert set(groups(group="state")) == {"Not running", "Running"}
+    assert groups(health="off", package="Own maps") == {}
 
 
 def test_a_list_without_match_differs_from_a_list_without_maps(

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from portal.accounts.models import User
+from portal.activity.services import record
 from portal.environments.models import ConnectionSet
 from portal.maps.models import Leg, MapState, TableMap
 from portal.runs.models import Chunk, InitialSyncRun, LegRun, RunState
@@ -20,7 +21,7 @@ from tests.portal.page_rows import make_error
 pytestmark = pytest.mark.django_db
 ALL = (
     *("run_list", "run_list_live", "run_cancel", "run_again", "run_skip"),
-    *("run_errors", "connection_set_companies"),
+    *("run_errors", "connection_set_companies", "run_page", "run_live"),
 )
 
 
@@ -73,9 +74,54 @@ def test_a_copy_shows_rows_speed_and_time_left(admin_client: Client) -> None:
     assert "40 of 100" in listed
     assert re.search(r"2\d s", listed)
     assert "40 of 100" in text_of(admin_client, "run_list_live", state="active")
-    assert "No initial sync is in that state" in text_of(
+    assert "No initial sync matches" in text_of(
         admin_client, "run_list", state="failed"
     )
+
+
+def test_the_list_is_narrowed_by_map_and_connection_set(admin_client: Client) -> None:
+    make_run(make_map(make_connection_set(name="contoso"), name="customers"))
+    make_run(make_map(make_connection_set(name="fabrikam"), name="vendors"))
+
+    def shown(**query: str) -> list[str]:
+        rows = admin_client.get(reverse("run_list"), query).context["rows"]
+        return [one.run.table_map.name for one in rows]
+
+    assert shown() == ["vendors", "customers"]
+    assert shown(q="VEND") == ["vendors"]
+    assert shown(set="contoso") == ["customers"]
+    assert shown(set="contoso", state="failed") == []
+
+
+def test_a_run_has_a_page_with_its_legs_failed_records_and_log(
+    admin_client: Client,
+) -> None:
+    table_map = make_map(state=MapState.INITIALIZING)
+    run = make_run(table_map, correlation_id="c0ffee").run
+    make_error(table_map, "usmf / 1", phase="initial", last_seen=timezone.now())
+    make_error(table_map, "usmf / live", last_seen=timezone.now())
+    record(
+        "run.noted",
+        "Something was noted.",
+        table_map=table_map,
+        correlation_id="c0ffee",
+    )
+    page = text_of(admin_client, "run_page", run.pk)
+    assert re.search(r"40 of 100 rows, 2 rows/s, about 2\d s left", page)
+    assert 'data-key="usmf / 1"' in page
+    assert "usmf / live" not in page
+    assert "Something was noted." in page
+    assert 'data-testid="run-cancel"' in page
+    other = text_of(admin_client, "run_page", run.pk, direction="dataverse_to_finops")
+    assert 'data-key="usmf / 1"' not in other
+    assert "hx-swap-oob" in text_of(admin_client, "run_live", run.pk)
+    InitialSyncRun.objects.update(state="cancelled", finished_at=timezone.now())
+    TableMap.objects.update(state=MapState.NOT_RUNNING)
+    assert "HX-Refresh" in admin_client.get(reverse("run_live", args=[run.pk]))
+    over = text_of(admin_client, "run_page", run.pk)
+    for offered in ("run-again", "run-new-rows", "run-skip"):
+        assert f'data-testid="{offered}"' in over
+    assert admin_client.get(reverse("run_page", args=[0])).status_code == 404
 
 
 def test_the_list_is_empty_at_first(admin_client: Client) -> None:

@@ -22,7 +22,7 @@ from portal.environments.connectors import connector_for
 from portal.environments.models import ConnectionSet, Stream
 from portal.maps import maintenance, reconciling
 from portal.maps import services as maps
-from portal.maps.dependents import running_dependents
+from portal.maps.dependents import paused_prerequisites, running_dependents
 from portal.maps.models import Leg, MapState, TableMap
 from portal.refusals import ActionForbidden, NotFound
 from portal.sync import limits, skipping, spooling
@@ -350,6 +350,35 @@ def test_maps_that_refer_to_a_paused_one_are_offered(admin_client: Client) -> No
     assert parent.state == MapState.PAUSED
 
 
+def test_paused_maps_that_a_resumed_one_refers_to_are_offered(
+    admin_client: Client,
+) -> None:
+    parent, customers = _with_reference()
+    TableMap.objects.update(state=MapState.PAUSED)
+    assert [one.name for one in paused_prerequisites([customers])] == ["groups"]
+    assert paused_prerequisites([parent]) == []
+    response = admin_client.post(
+        reverse("map_action"), {"action": "resume", "map": customers.pk}
+    )
+    text = admin_client.get(response["Location"]).content.decode()
+    assert 'data-testid="needed"' in text
+    customers.refresh_from_db()
+    assert customers.state == MapState.PAUSED
+    admin_client.post(
+        reverse("map_resume_do"), {"map": [customers.pk, parent.pk], "how": ""}
+    )
+    assert _states(parent.connection_set) == ["resuming", "resuming"]
+
+
+def test_stopping_offers_the_running_maps_that_refer_to_it(
+    admin_client: Client,
+) -> None:
+    parent, customers = _with_reference()
+    text = admin_client.get(reverse("map_stop"), {"map": parent.pk}).content.decode()
+    assert 'data-testid="dependents"' in text
+    assert f'value="{customers.pk}"' in text
+
+
 def test_the_commands_pause_resume_and_show(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -370,6 +399,9 @@ def test_the_commands_pause_resume_and_show(
     dw("queue", "customers", "--set-aside", "--export", str(file))
     assert "usmf" in file.read_text()
     dw("queue", "customers", "--discard")
+    TableMap.objects.update(state=MapState.PAUSED)
+    document = dw("resume", "customers", "--related")
+    assert {one["name"] for one in document["maps"]} == {"groups", "customers"}  # type: ignore[attr-defined]
     saved = dw("queue", "customers")["saved"][0]["id"]  # type: ignore[index]
     line = ("--saved", str(saved), "--export", str(tmp_path / "a.jsonl"))
     assert dw("queue", "customers", *line)["changes"] == 1

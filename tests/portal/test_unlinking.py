@@ -203,7 +203,7 @@ def test_nothing_starts_in_a_set_that_is_being_unlinked(link: Link) -> None:
     stream = link.set.streams.get(source="finops")
     Stream.objects.update(position="00000000/00000001")
     assert stream.pk in wanted_streams()
-    unlinking._set_retired(link.set, retired=True)
+    unlinking.set_retired(link.set, retired=True)
     assert wanted_streams() == []
     assert run_stream(stream.pk, lambda: False) is False
     with pytest.raises(ActionForbidden, match="being unlinked"):

@@ -83,6 +83,12 @@
       all.checked = boxes.length > 0 && chosen.length === boxes.length;
       all.indeterminate = chosen.length > 0 && chosen.length < boxes.length;
     }
+    form.querySelectorAll("input[data-select-group]").forEach((box) => {
+      const own = boxes.filter((one) => box.closest("tbody").contains(one));
+      const ticked = own.filter((one) => one.checked).length;
+      box.checked = own.length > 0 && ticked === own.length;
+      box.indeterminate = ticked > 0 && ticked < own.length;
+    });
     const count = form.querySelector("[data-selection-count]");
     if (count) {
       count.textContent = chosen.length
@@ -125,6 +131,10 @@
       form.querySelectorAll("input[type=checkbox][data-row]").forEach((box) => {
         box.checked = event.target.checked;
       });
+    }
+    if (event.target.matches("[data-select-group]")) {
+      event.target.closest("tbody").querySelectorAll("input[type=checkbox][data-row]")
+        .forEach((box) => { box.checked = event.target.checked; });
     }
     refreshSelection(form);
   });

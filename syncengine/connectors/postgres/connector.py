@@ -64,7 +64,7 @@ _HELD = """
 SELECT confirmed_flush_lsn, pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn),
        pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn),
        coalesce(wal_status = 'lost', true)
-FROM pg_replication_slots WHERE slot_name = %s
+FROM pg_replication_slots WHERE slot_name = %s AND database = current_database()
 """
 
 

@@ -6,13 +6,17 @@ captured tables (the former one is remembered) and a replication slot.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
-from syncengine.connectors.base import ConnectionSettings, InstallPlan
+from syncengine.connectors.base import (
+    ConnectionSettings,
+    InstallPlan,
+    PlannedObject,
+)
 from syncengine.connectors.postgres.connection import PostgresConnection
 from syncengine.connectors.postgres.facts import RIGHTS, Facts, StoredTable, gather
 from syncengine.connectors.postgres.names import OWN_SCHEMA
@@ -86,7 +90,28 @@ def plan_install(
     findings: tuple[HealthFinding, ...] = ()
     if not _allowed(facts, steps):
         findings = (_rights_finding(connection, facts, steps),)
-    return InstallPlan(tuple(statements), findings)
+    return InstallPlan(tuple(statements), findings, tuple(_objects(facts)))
+
+
+def _objects(facts: Facts) -> Iterator[PlannedObject]:
+    """What the plan's statements make, then what they change."""
+    own = facts.own
+    made = (
+        ("schema", OWN_SCHEMA, own.schema),
+        ("table", f"{OWN_SCHEMA}.position", own.position),
+        ("table", f"{OWN_SCHEMA}.installed", own.installed),
+        ("publication", facts.publication, own.publication),
+        ("replication slot", facts.slot, own.slot),
+    )
+    for kind, name, present in made:
+        if not present:
+            yield PlannedObject(kind, name)
+    for table in facts.tables:
+        if not table.published:
+            yield PlannedObject("table to publish", table.name)
+    stored = {one.name for table in facts.tables for one in table.stored if one.partial}
+    for name in sorted(stored):
+        yield PlannedObject("table to log whole rows of", name)
 
 
 def install(

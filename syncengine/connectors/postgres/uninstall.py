@@ -55,9 +55,9 @@ FROM pg_namespace n WHERE n.nspname = %s
 # nothing to do: the script can run again.
 _SCRIPT = """\
 SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots
-WHERE slot_name = {slot} AND active_pid IS NOT NULL;
+WHERE slot_name = {slot} AND database = current_database() AND active_pid IS NOT NULL;
 SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
-WHERE slot_name = {slot};
+WHERE slot_name = {slot} AND database = current_database();
 DROP PUBLICATION IF EXISTS {publication};
 DO $dualwrite$
 DECLARE
@@ -110,9 +110,11 @@ def uninstall(
     What our account may not undo is left, and SetupError `rights_missing` carries
     the script for it; run it, then uninstall again.
     """
-    # First of all: once the slot is gone, nobody would let waiting commits go.
-    remove_name(connection, settings.name, slot_name(link, settings.side))
-    drop_slot(connection, slot_name(link, settings.side))
+    slot = slot_name(link, settings.side)
+    if not _elsewhere(connection, slot):
+        # First of all: once the slot is gone, nobody would let waiting commits go.
+        remove_name(connection, settings.name, slot)
+        drop_slot(connection, slot)
     with connection.transaction():
         connection.execute(ONE_AT_A_TIME)
         connection.execute(LOCK_TIMEOUT)
@@ -125,6 +127,17 @@ def uninstall(
             code="rights_missing",
             details={"script": "".join(f"{line};\n" for line in left)},
         )
+
+
+def _elsewhere(connection: PostgresConnection, slot: str) -> bool:
+    """Whether the slot belongs to another database of the server: this one is a copy
+    of that, which goes on."""
+    row = connection.execute(
+        "SELECT database <> current_database() FROM pg_replication_slots"
+        " WHERE slot_name = %s",
+        (slot,),
+    ).fetchone()
+    return row is not None and row[0] == "t"
 
 
 def drop_slot(connection: PostgresConnection, name: str) -> None:
