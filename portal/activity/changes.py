@@ -1,0 +1,38 @@
+"""Old and new values of what was changed, for the activity log."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+LONGEST = 500
+
+
+def changes(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    names: Mapping[str, str] | None = None,
+) -> list[dict[str, Any]]:
+    """What differs, as `details={"changes": ...}` of an event: the thing in words, the
+    old and the new value. Never pass secrets."""
+    known = names or {}
+    return [
+        {
+            "what": known.get(name) or name.replace("_", " ").capitalize(),
+            "old": _plain(before.get(name)),
+            "new": _plain(after.get(name)),
+        }
+        for name in dict.fromkeys((*before, *after))
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(str(one) for one in value)[:LONGEST]
+    if isinstance(value, datetime.time):
+        return f"{value:%H:%M}"
+    return str(value)[:LONGEST]
