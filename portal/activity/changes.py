@@ -36,3 +36,29 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime.time):
         return f"{value:%H:%M}"
     return str(value)[:LONGEST]
+
+
+def changes_of(details: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The changes an event tells of; those that are mere words have no old and new."""
+    found = details.get("changes")
+    if not isinstance(found, list):
+        return []
+    return [one if isinstance(one, dict) else {"words": str(one)} for one in found]
+
+
+def changes_text(details: Mapping[str, Any]) -> str:
+    """The same as one text, for a file."""
+    return "; ".join(
+        one["words"]
+        if "words" in one
+        else f"{one['what']}: {_said(one['old'])} -> {_said(one['new'])}"
+        for one in changes_of(details)
+    )
+
+
+def _said(value: Any) -> str:
+    if value is None or value == "":
+        return "nothing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
