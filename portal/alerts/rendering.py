@@ -119,8 +119,8 @@ def _facts(delivery: Delivery, alert: Alert) -> list[tuple[str, Any]]:
     if delivery.occasion == Occasion.OVER and alert.closed_at is not None:
         facts.append(("Until", f"{alert.closed_at:%Y-%m-%d %H:%M} UTC"))
     if alert.details.get("action") in ("pause", "stop"):
-        word = "paused" if alert.details["action"] == "pause" else "stopped"
-        facts.append(("What the rule did", f"The map was {word}"))
+        word = "Pauses" if alert.details["action"] == "pause" else "Stops"
+        facts.append(("What the rule does", f"{word} the map"))
     return facts
 
 

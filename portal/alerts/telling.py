@@ -48,20 +48,23 @@ def tell(now: datetime | None = None) -> int:
             Alert.objects.filter(over_told_at=None).exclude(closed_at=None),
         ),
     ):
-        while number := _portion(occasion, rows, now):
-            told += number
+        while alerts := _portion(occasion, rows, now):
+            told += len(alerts)
+            # Not while alerts are locked: others lock a map first and then its alert.
+            for alert in alerts if occasion is Occasion.OPENED else ():
+                rules.happened(alert, now)
     return told
 
 
 @transaction.atomic
-def _portion(occasion: Occasion, rows: QuerySet[Alert], now: datetime) -> int:
+def _portion(occasion: Occasion, rows: QuerySet[Alert], now: datetime) -> list[Alert]:
     claimed = list(
         rows.select_for_update(of=("self",), skip_locked=True)
         .select_related("connection_set", "table_map")
         .order_by("pk")[:PORTION]
     )
     if not claimed:
-        return 0
+        return []
     made = Alert.objects.filter(pk__in=[alert.pk for alert in claimed])
     if occasion is Occasion.OPENED:
         made.update(told_at=now)
@@ -74,12 +77,10 @@ def _portion(occasion: Occasion, rows: QuerySet[Alert], now: datetime) -> int:
             _tell_over(alert, now)
         elif occasion is Occasion.OPENED or alert.closed_at is None:
             _tell(alert, occasion, now)
-    return len(claimed)
+    return claimed
 
 
 def _tell(alert: Alert, occasion: Occasion, now: datetime) -> None:
-    if occasion is Occasion.OPENED:
-        rules.happened(alert, now)
     known: set[tuple[str, str]] = set()
     users: set[int] = set()
     quiet = False
