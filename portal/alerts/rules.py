@@ -112,6 +112,7 @@ def rules_for(alert: Alert) -> list[AlertRule]:
     return sorted(rules, key=lambda one: (one.measure == Measure.ANY_ALERT, one.name))
 
 
+@transaction.atomic
 def happened(alert: Alert, now: datetime) -> None:
     """Do what rules ask for that wait for this event: once in their window."""
     if alert.table_map is None or alert.kind not in KINDS:
