@@ -24,8 +24,13 @@ def changes(
             "new": _plain(after.get(name)),
         }
         for name in dict.fromkeys((*before, *after))
-        if before.get(name) != after.get(name)
+        if _set(before.get(name)) != _set(after.get(name))
     ]
+
+
+def _set(value: Any) -> Any:
+    """Empty text says as little as none."""
+    return None if value == "" else value
 
 
 def _plain(value: Any) -> Any:
