@@ -111,6 +111,12 @@ UNFOLD: dict[str, Any] = {
                         **_active("approval_list", "/approvals/"),
                     },
                     {
+                        "title": "Inbox",
+                        "icon": "inbox",
+                        "badge": "portal.alerts.inbox.badge",
+                        **_active("inbox", "/inbox/"),
+                    },
+                    {
                         "title": "Alerts",
                         "icon": "notifications",
                         **_active("alert_list", "/alerts/"),
@@ -144,7 +150,6 @@ UNFOLD: dict[str, Any] = {
                     _model("Environments", "dns", "environments_environment"),
                     _model("Connection sets", "link", "environments_connectionset"),
                     _model("Table maps", "table_chart", "maps_tablemap"),
-                    _model("Alert rules", "notification_add", "alerts_alertrule"),
                     _model("Users", "group", "accounts_user"),
                 ],
             },

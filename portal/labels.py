@@ -143,6 +143,13 @@ ALERT = {
     "info": Label("Good to know", "info", "off"),
 }
 
+DELIVERY = {
+    "waiting": Label("Waiting", "schedule", "wait", "It goes out when it is due."),
+    "sending": Label("Being sent", "sync", "busy"),
+    "sent": Label("Sent", "check_circle", "good", "The other end took it."),
+    "failed": Label("Failed", "error", "bad", "It is not tried again by itself."),
+}
+
 CONFLICT = {
     "settled": Label("Settled", "check_circle", "good", "The map's policy decided."),
     "undecided": Label("Undecided", "help", "wait", "Waits for you to choose a side."),
@@ -254,6 +261,7 @@ KINDS = {
     "finding": FINDING,
     "check": CHECK,
     "alert": ALERT,
+    "delivery": DELIVERY,
     "conflict": CONFLICT,
     "change": CHANGE,
     "event": EVENT,

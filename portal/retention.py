@@ -1,4 +1,4 @@
-"""How long what is over is kept: closed errors, conflicts, the activity log.
+"""How long what is over is kept: errors, conflicts, alerts, the activity log.
 
 Everything goes in small portions, oldest first, and each purge that takes something
 leaves a line in the activity log. Open errors and conflicts that nobody has decided yet
@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from portal.activity import services as activity
 from portal.activity.models import ActivityEvent
+from portal.alerts.models import Alert, Delivery, RuleTelling
 from portal.errors import trends
 from portal.errors.models import OPEN_ERROR_STATES, Conflict, ErrorGroup, SyncError
 
@@ -32,6 +33,7 @@ class Purged:
     errors: int
     conflicts: int
     events: int
+    alerts: int = 0
 
 
 def purge(now: datetime | None = None) -> Purged:
@@ -53,6 +55,7 @@ def purge(now: datetime | None = None) -> Purged:
             "activity.purge",
             "activity event",
         ),
+        alerts=_alerts(now, settings.ALERTS_KEPT_DAYS),
     )
 
 
@@ -69,6 +72,24 @@ def _errors(now: datetime, days: int) -> int:
     _record("errors.purge", number, "closed error", days)
     # In one statement: a cause that a stream just met again is left alone.
     _delete(ErrorGroup.objects.filter(kept_count=0, last_seen__lt=limit))
+    return number
+
+
+def _alerts(now: datetime, days: int) -> int:
+    """Alerts that were over so long ago, with their messages and places in inboxes,
+    and tests of messages as old."""
+    if not days:
+        return 0
+    limit = now - timedelta(days=days)
+    number = 0
+    closed = Alert.objects.filter(closed_at__lt=limit).order_by("closed_at")
+    while ids := list(closed.values_list("pk", flat=True)[:PORTION]):
+        with transaction.atomic():
+            Alert.objects.filter(pk__in=ids).delete()
+        number += len(ids)
+    Delivery.objects.filter(alert=None, created_at__lt=limit).delete()
+    RuleTelling.objects.filter(told_at__lt=limit).delete()
+    _record("alerts.purge", number, "closed alert", days)
     return number
 
 

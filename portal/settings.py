@@ -105,6 +105,7 @@ INSTALLED_APPS = [
     "django_structlog",
     "portal",
     "portal.accounts",
+    "portal.mailing",
     "portal.environments",
     "portal.maps",
     "portal.editor",
@@ -241,6 +242,22 @@ COMPARE_KEPT_DIFFERENCES = variables.read_whole(
     "COMPARE_KEPT_DIFFERENCES", 10_000, least=0
 )
 
+# Mail: from here where a server is given, else as the portal's page says
+MAIL = {
+    "host": variables.read("SMTP_HOST"),
+    "port": variables.read_whole("SMTP_PORT", 587, least=1),
+    "security": variables.read_choice(
+        "SMTP_SECURITY", ("starttls", "tls", "none"), "starttls"
+    ),
+    "username": variables.read("SMTP_USER"),
+    "password": variables.read("SMTP_PASSWORD"),
+    "sender": variables.read("MAIL_FROM"),
+    "portal_url": variables.read_url("PORTAL_URL"),
+}
+EMAIL_BACKEND = "portal.mailing.backend.PortalBackend"
+DEFAULT_FROM_EMAIL = "portal"  # stands for the sender of the mail settings
+ALERTS_KEPT_DAYS = variables.read_whole("ALERTS_KEPT_DAYS", 180)
+
 # Celery (see portal/celery.py)
 CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:1/0"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -326,6 +343,16 @@ CELERY_BEAT_SCHEDULE = {
         "task": "portal.alerts.tasks.evaluate_rules",
         "schedule": 5.0,
         "options": {"expires": 10.0},
+    },
+    "tell-alerts": {
+        "task": "portal.alerts.tasks.tell",
+        "schedule": 2.0,
+        "options": {"expires": 4.0},
+    },
+    "deliver-messages": {
+        "task": "portal.alerts.tasks.deliver",
+        "schedule": 3.0,
+        "options": {"expires": 6.0},
     },
     "check-queues": {
         "task": "portal.sync.tasks.check_queues",

@@ -28,6 +28,7 @@ urlpatterns = [
     path("", include("portal.history.urls")),
     path("", include("portal.comparisons.urls")),
     path("", include("portal.approvals.urls")),
+    path("", include("portal.mailing.urls")),
     path("", include("portal.alerts.urls")),
     path("", include("portal.operations.urls")),
     path("", include("portal.setup.urls")),

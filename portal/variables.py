@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,26 @@ def read_whole(name: str, default: int, *, least: int = 0) -> int:
             f"{name} must be a whole number of at least {least}, not {value!r}."
         )
     return int(value)
+
+
+def read_choice(name: str, choices: Sequence[str], default: str) -> str:
+    """One of a few words."""
+    value = read(name, default).lower()
+    if value not in choices:
+        raise ImproperlyConfigured(
+            f"{name} must be one of {', '.join(choices)}, not {value!r}."
+        )
+    return value
+
+
+def read_url(name: str) -> str:
+    """An address that begins with http:// or https://, or empty."""
+    value = read(name)
+    if value and not value.startswith(("http://", "https://")):
+        raise ImproperlyConfigured(
+            f"{name} must begin with https:// or http://, not be {value!r}."
+        )
+    return value
 
 
 def read_list(name: str, default: str = "") -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
 from django.db import models
 
 from portal.environments.models import ConnectionSet
@@ -15,6 +17,19 @@ SUBJECT = models.Func(
     output_field=models.TextField(),
 )
 """What the event is about: the kind up to its first dot."""
+
+WORDS = SearchVector(
+    models.Func(
+        models.F("message"),
+        models.Value(r"[\W_]+"),
+        models.Value(" "),
+        models.Value("g"),
+        function="regexp_replace",
+        output_field=models.TextField(),
+    ),
+    config="simple",
+)
+"""The words of the message, for searching."""
 
 
 class ActivityEvent(models.Model):
@@ -56,6 +71,9 @@ class ActivityEvent(models.Model):
             models.Index(fields=["connection_set", "-id"], name="activity_of_set"),
             models.Index(fields=["correlation_id"], name="activity_of_action"),
             models.Index(SUBJECT, models.F("id").desc(), name="activity_of_subject"),
+            models.Index(fields=["user", "-id"], name="activity_of_user"),
+            models.Index(fields=["created_at"], name="activity_of_time"),
+            GinIndex(WORDS, name="activity_of_words"),
         ]
 
     def __str__(self) -> str:

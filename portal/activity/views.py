@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from portal.activity import queries
+from portal.activity.changes import changes_text
 from portal.activity.queries import ActivityFilter
 from portal.pages import csv_download, keyset_page, page, staff_page
 
@@ -21,6 +22,7 @@ CSV_COLUMNS = (
     "map",
     "old_state",
     "new_state",
+    "changes",
     "correlation_id",
 )
 
@@ -62,6 +64,7 @@ def export(request: HttpRequest) -> HttpResponse:
                 event.table_map.name if event.table_map else "",
                 event.old_state,
                 event.new_state,
+                changes_text(event.details),
                 event.correlation_id,
             ]
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from portal.administration import ReadOnlyAdmin, ReadOnlyInline
-from portal.alerts import rules
+from portal.alerts import rule_services
 from portal.alerts.models import Alert, AlertRule, RuleFiring
 
 
@@ -48,6 +48,7 @@ class AlertRuleAdmin(ModelAdmin):
     list_filter = ("measure", "action", "enabled")
     list_select_related = ("connection_set", "table_map")
     search_fields = ("name",)
+    filter_horizontal = ("users", "groups", "webhooks")
     inlines = (RuleFiringInline,)
 
     def save_model(
@@ -58,17 +59,19 @@ class AlertRuleAdmin(ModelAdmin):
         change: bool,
     ) -> None:
         super().save_model(request, obj, form, change)
-        rules.note_rule(obj, "changed" if change else "added", user=_user(request))
+        rule_services.note_rule(
+            obj, "changed" if change else "added", user=_user(request)
+        )
 
     def delete_model(self, request: HttpRequest, obj: AlertRule) -> None:
-        rules.note_rule(obj, "deleted", user=_user(request))
+        rule_services.note_rule(obj, "deleted", user=_user(request))
         super().delete_model(request, obj)
 
     def delete_queryset(
         self, request: HttpRequest, queryset: QuerySet[AlertRule]
     ) -> None:
         for rule in queryset:
-            rules.note_rule(rule, "deleted", user=_user(request))
+            rule_services.note_rule(rule, "deleted", user=_user(request))
         super().delete_queryset(request, queryset)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Min, Q, QuerySet, Sum
 
-from portal.alerts.models import AlertRule, Measure
+from portal.alerts.models import EVENTS, AlertRule, Measure
 from portal.environments.models import ConnectionSet, Stream, StreamState
 from portal.errors.models import OPEN_ERROR_STATES, ErrorState, SyncError
 from portal.maps.models import MapState, TableMap
@@ -25,11 +25,14 @@ class Reading:
     words: str
     table_map_id: int | None = None
     about: str = ""
+    cause_id: int | None = None
 
 
 def read(rule: AlertRule, now: datetime) -> list[Reading]:
     """What the rule's measure is now, for each map or stream it counts for; those
-    where it is zero may be left out."""
+    where it is zero may be left out. Events have nothing to measure."""
+    if rule.measure in EVENTS:
+        return []
     return _MEASURES[Measure(rule.measure)](rule, now)
 
 
@@ -55,17 +58,28 @@ def _errors(rule: AlertRule, now: datetime) -> list[Reading]:
     codes = [code.strip() for code in rule.codes.split(",") if code.strip()]
     if codes:
         rows = rows.filter(code__in=codes)
-    counts = rows.order_by().values_list("table_map").annotate(number=Count("pk"))
-    return [
-        Reading(
-            maps[map_id],
-            number,
-            f"{number:,} {'error' if number == 1 else 'errors'} within "
-            f"{rule.window_minutes} minutes",
-            map_id,
-        )
-        for map_id, number in counts
-    ]
+    counts = (
+        rows.order_by().values_list("table_map", "cause").annotate(number=Count("pk"))
+    )
+    of_map: dict[int, list[tuple[int, int | None]]] = {}
+    for map_id, cause_id, number in counts:
+        of_map.setdefault(map_id, []).append((number, cause_id))
+    return [_errors_of(rule, maps[one], one, causes) for one, causes in of_map.items()]
+
+
+def _errors_of(
+    rule: AlertRule, set_id: int, map_id: int, causes: list[tuple[int, int | None]]
+) -> Reading:
+    """All errors of a map, and the cause most of them have."""
+    number = sum(count for count, _ in causes)
+    return Reading(
+        set_id,
+        number,
+        f"{number:,} {'error' if number == 1 else 'errors'} within "
+        f"{rule.window_minutes} minutes",
+        map_id,
+        cause_id=max(causes, key=lambda one: one[0])[1],
+    )
 
 
 def _queues(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.utils import timezone
 from django.utils.http import urlencode
 
 from portal.alerts.models import Alert, Severity
@@ -96,6 +97,7 @@ def open_alerts() -> OpenAlerts:
     """The worst unacknowledged alerts, in one query."""
     rows = list(
         Alert.objects.filter(closed_at=None, acknowledged_at=None)
+        .exclude(snoozed_until__gt=timezone.now())
         .select_related("connection_set", "table_map")
         .order_by(_WORST_FIRST, "-id")[:100]
     )

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from portal.activity import services as activity
 from portal.alerts import measures, services
 from portal.alerts.measures import Reading
-from portal.alerts.models import Alert, AlertRule, Measure, RuleAction
+from portal.alerts.models import EVENTS, Alert, AlertRule, Measure, RuleAction
 from portal.environments.models import ConnectionSet
 from portal.maps import services as maps
 from portal.maps.models import TableMap
 from portal.maps.states import Action
-from portal.refusals import NotFound, Refusal
-
-if TYPE_CHECKING:
-    from portal.accounts.models import User
 
 PREFIX = "rule-"
+RUN_DONE = "initial_sync_done"
+KINDS = {
+    RUN_DONE: Measure.RUN_DONE,
+    "initial_sync_failed": Measure.RUN_FAILED,
+    "drift": Measure.DRIFT,
+}
+"""Alerts that are raised when something happened, and the rules that wait for it."""
 
 _FIRE = """
 INSERT INTO alerts_rulefiring AS f (rule_id, subject, fired_at)
@@ -37,7 +40,7 @@ def evaluate(now: datetime | None = None) -> None:
     """Raise the alerts of all enabled rules, clear those that are over, and do what
     rules ask for: once for each map in a rule's window, whoever evaluates."""
     now = now or timezone.now()
-    rules = list(AlertRule.objects.filter(enabled=True))
+    rules = list(AlertRule.objects.filter(enabled=True).exclude(measure__in=EVENTS))
     reached: dict[str, set[str]] = {f"{PREFIX}{rule.pk}": set() for rule in rules}
     for rule in rules:
         for reading in measures.read(rule, now):
@@ -71,13 +74,53 @@ def _reached(rule: AlertRule, reading: Reading, subject: str, now: datetime) -> 
         severity="error" if rule.action != RuleAction.NOTIFY else "warning",
         about=reading.about,
         rule=rule.name,
+        measure=rule.measure,
+        action=rule.action,
         value=reading.value,
         threshold=rule.threshold,
+        **({"cause": reading.cause_id} if reading.cause_id else {}),
     )
     if rule.action == RuleAction.NOTIFY or not _claim(rule, subject, now):
         return
     chosen = [table_map] if table_map is not None else list(connection_set.maps.all())
-    _act(rule, chosen, reading)
+    _act(rule, chosen, reading.words)
+
+
+def rules_for(alert: Alert) -> list[AlertRule]:
+    """The rules that an alert concerns: the one that raised it, those that wait for
+    what it is about, those for any alert."""
+    wanted = Q(measure=Measure.ANY_ALERT)
+    own = alert.kind.removeprefix(PREFIX)
+    if own != alert.kind and own.isdecimal():
+        wanted |= Q(pk=int(own))
+    if alert.kind in KINDS:
+        wanted |= Q(measure=KINDS[alert.kind])
+    differences = alert.details.get("differences")
+    if isinstance(differences, int):
+        wanted &= ~Q(measure=Measure.DRIFT) | Q(threshold__lte=differences)
+    rules = AlertRule.objects.filter(wanted, enabled=True)
+    scope = Q(table_map=None, connection_set=None)
+    if alert.table_map_id is not None:
+        scope |= Q(table_map=alert.table_map_id)
+    if alert.connection_set_id is not None:
+        scope |= Q(table_map=None, connection_set=alert.connection_set_id)
+    # A rule's own alert is within its scope, also one about a whole stream.
+    rules = rules.filter(scope | (Q(pk=int(own)) if own.isdecimal() else Q(pk=0)))
+    # An announcement is no alert: only those who asked for it are told.
+    if alert.kind == RUN_DONE:
+        rules = rules.filter(measure=Measure.RUN_DONE)
+    return sorted(rules, key=lambda one: (one.measure == Measure.ANY_ALERT, one.name))
+
+
+@transaction.atomic
+def happened(alert: Alert, now: datetime) -> None:
+    """Do what rules ask for that wait for this event: once in their window."""
+    if alert.table_map is None or alert.kind not in KINDS:
+        return
+    for rule in rules_for(alert):
+        acting = rule.measure != Measure.ANY_ALERT and rule.action != RuleAction.NOTIFY
+        if acting and _claim(rule, alert.subject, now):
+            _act(rule, [alert.table_map], alert.message)
 
 
 def _claim(rule: AlertRule, subject: str, now: datetime) -> bool:
@@ -95,7 +138,7 @@ def _claim(rule: AlertRule, subject: str, now: datetime) -> bool:
         return cursor.fetchone() is not None
 
 
-def _act(rule: AlertRule, chosen: Iterable[TableMap], reading: Reading) -> None:
+def _act(rule: AlertRule, chosen: Iterable[TableMap], words: str) -> None:
     action = Action(rule.action)
     able = [one for one in chosen if action in maps.allowed_actions(one.state)]
     if not able:
@@ -103,67 +146,9 @@ def _act(rule: AlertRule, chosen: Iterable[TableMap], reading: Reading) -> None:
     result = maps.perform(action, able)
     activity.record(
         "alert_rule.acted",
-        f"Alert rule {rule.name} ({reading.words}): {action.value} "
+        f"Alert rule {rule.name} ({words}): {action.value} "
         f"{', '.join(one.name for one in result.changed)}.",
         connection_set=able[0].connection_set,
         table_map=able[0] if len(able) == 1 else None,
         correlation_id=result.correlation_id,
-    )
-
-
-def save_rule(
-    name: str,
-    *,
-    measure: str,
-    threshold: int,
-    window_minutes: int = 15,
-    action: str = RuleAction.NOTIFY,
-    codes: str = "",
-    recipients: str = "",
-    connection_set: ConnectionSet | None = None,
-    table_map: TableMap | None = None,
-    enabled: bool = True,
-    user: User | None = None,
-) -> tuple[AlertRule, bool]:
-    """Add a rule, or change the one of that name; true when it was added. It counts
-    at once. Refuses what makes no sense."""
-    if threshold <= 0 or window_minutes <= 0:
-        raise Refusal(
-            "The threshold and the window must be above zero.", code="bad_rule"
-        )
-    rule, added = AlertRule.objects.update_or_create(
-        name=name,
-        defaults={
-            "measure": Measure(measure).value,
-            "threshold": threshold,
-            "window_minutes": window_minutes,
-            "action": RuleAction(action).value,
-            "codes": codes,
-            "recipients": recipients,
-            "connection_set": connection_set,
-            "table_map": table_map,
-            "enabled": enabled,
-        },
-    )
-    note_rule(rule, "added" if added else "changed", user=user)
-    return rule, added
-
-
-def delete_rule(name: str, *, user: User | None = None) -> None:
-    """Delete a rule; its open alerts close at the next evaluation."""
-    rule = AlertRule.objects.filter(name=name).first()
-    if rule is None:
-        raise NotFound(f"There is no alert rule {name}.")
-    note_rule(rule, "deleted", user=user)
-    rule.delete()
-
-
-def note_rule(rule: AlertRule, what: str, *, user: User | None = None) -> None:
-    """Write to the activity log that a rule was added, changed or deleted."""
-    activity.record(
-        f"alert_rule.{what}",
-        f"Alert rule {rule.name} was {what}.",
-        user=user,
-        connection_set=rule.connection_set,
-        table_map=rule.table_map,
     )

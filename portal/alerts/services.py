@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from portal.activity import services as activity
-from portal.alerts import notifying
 from portal.alerts.models import Alert, Severity
-from portal.refusals import NotFound
+from portal.refusals import NotFound, Refusal
 
 if TYPE_CHECKING:
     from portal.accounts.models import User
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from portal.maps.models import TableMap
 
 log = structlog.get_logger(__name__)
+
+MOST_SNOOZE_MINUTES = 30 * 24 * 60
 
 SCHEMA_CHANGED = "schema_changed"
 """The kind of alert about a map that waits because its tables do not fit it."""
@@ -37,7 +40,13 @@ ON CONFLICT (kind, subject) WHERE closed_at IS NULL DO UPDATE SET
     details = excluded.details, last_seen = excluded.last_seen, count = a.count + 1,
     acknowledged_at = CASE
         WHEN excluded.severity = 'error' AND a.severity <> 'error' THEN NULL
-        ELSE a.acknowledged_at END
+        ELSE a.acknowledged_at END,
+    snoozed_until = CASE
+        WHEN excluded.severity = 'error' AND a.severity <> 'error' THEN NULL
+        ELSE a.snoozed_until END,
+    told_at = CASE
+        WHEN excluded.severity = 'error' AND a.severity <> 'error' THEN NULL
+        ELSE a.told_at END
 RETURNING id, xmax = 0
 """
 
@@ -68,10 +77,12 @@ def raise_alert(
     **details: Any,
 ) -> bool:
     """Open an alert, or count up the open one of the same kind and subject; true when
-    it was opened now, which also goes to the activity log and to notifications.
+    it was opened now, which also goes to the activity log; people are told of it soon
+    after (`portal.alerts.telling`).
 
     `about` tells apart what is neither set nor map, such as the source of a stream.
-    An acknowledged alert stays so unless it becomes an error.
+    An acknowledged or snoozed alert stays so unless it becomes an error; then people
+    are told again.
     """
     if connection_set is None and table_map is not None:
         connection_set = table_map.connection_set
@@ -101,8 +112,34 @@ def raise_alert(
             details={"kind": kind, "severity": severity, **_plain(details)},
         )
         log.warning("alert.opened", kind=kind, severity=severity, alert=alert_id)
-        transaction.on_commit(lambda: notifying.opened(alert_id))
     return bool(opened)
+
+
+@transaction.atomic
+def announce(
+    kind: str,
+    message: str,
+    *,
+    table_map: TableMap,
+    severity: str = "info",
+    **details: Any,
+) -> None:
+    """Tell of something that happened and asks for nothing: an alert that is over as
+    soon as it is there."""
+    now = timezone.now()
+    Alert.objects.create(
+        kind=kind,
+        subject=subject_of(table_map.connection_set_id, table_map.pk),
+        severity=Severity(severity).value,
+        connection_set=table_map.connection_set,
+        table_map=table_map,
+        message=message,
+        details=_plain(details),
+        opened_at=now,
+        last_seen=now,
+        closed_at=now,
+        over_told_at=now,
+    )
 
 
 def _plain(details: dict[str, Any]) -> dict[str, Any]:
@@ -164,18 +201,49 @@ def _clear(alerts: QuerySet[Alert]) -> int:
 def acknowledge(ids: Iterable[int], *, user: User | None = None) -> int:
     """Mark open alerts as seen: they leave the dashboard and stay in the list until
     their cause is over; gives their number. Raises NotFound for an unknown id."""
-    return _mark(ids, user, "alert.acknowledged", "Seen", close=False)
+    return _mark(
+        ids,
+        user,
+        Marking("acknowledged", "Seen", Q(acknowledged_at=None)),
+        acknowledged_at=timezone.now(),
+        acknowledged_by=user,
+        snoozed_until=None,
+    )
 
 
 @transaction.atomic
 def close(ids: Iterable[int], *, user: User | None = None) -> int:
     """Close open alerts by hand; a cause that still holds opens another. Raises
     NotFound for an unknown id."""
-    return _mark(ids, user, "alert.closed", "Closed by hand", close=True)
+    return _mark(
+        ids, user, Marking("closed", "Closed by hand", Q()), closed_at=timezone.now()
+    )
+
+
+@transaction.atomic
+def snooze(ids: Iterable[int], minutes: int, *, user: User | None = None) -> int:
+    """Put open alerts aside for a while: they leave the dashboard, and whoever was
+    told of them is reminded afterwards, if they still hold. Gives their number.
+    Raises NotFound for an unknown id."""
+    if not 0 < minutes <= MOST_SNOOZE_MINUTES:
+        raise Refusal("Snooze for a minute to 30 days.", code="bad_snooze")
+    until = timezone.now() + timedelta(minutes=minutes)
+    word = f"Snoozed until {until:%Y-%m-%d %H:%M} UTC"
+    return _mark(ids, user, Marking("snoozed", word, Q()), snoozed_until=until)
+
+
+@dataclass(frozen=True)
+class Marking:
+    """What is done to open alerts: the kind and first words of its event, and which
+    of them it is done to."""
+
+    kind: str
+    word: str
+    which: Q
 
 
 def _mark(
-    ids: Iterable[int], user: User | None, kind: str, word: str, *, close: bool
+    ids: Iterable[int], user: User | None, marking: Marking, **values: Any
 ) -> int:
     wanted = set(ids)
     found = list(
@@ -187,21 +255,15 @@ def _mark(
     if missing:
         names = ", ".join(str(pk) for pk in sorted(missing))
         raise NotFound(f"There is no alert with id {names}.")
-    marked = [
-        alert
-        for alert in found
-        if alert.closed_at is None and (close or alert.acknowledged_at is None)
-    ]
-    now = timezone.now()
-    chosen = Alert.objects.filter(pk__in=[alert.pk for alert in marked])
-    if close:
-        chosen.update(closed_at=now)
-    else:
-        chosen.update(acknowledged_at=now, acknowledged_by=user)
-    for alert in marked:
+    rows = Alert.objects.filter(marking.which, pk__in=wanted, closed_at=None)
+    marked = set(rows.values_list("pk", flat=True))
+    Alert.objects.filter(pk__in=marked).update(**values)
+    for alert in found:
+        if alert.pk not in marked:
+            continue
         activity.record(
-            kind,
-            f"{word}: {alert.message}",
+            f"alert.{marking.kind}",
+            f"{marking.word}: {alert.message}",
             user=user,
             connection_set=alert.connection_set,
             table_map=alert.table_map,

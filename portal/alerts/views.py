@@ -6,14 +6,24 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from portal.alerts import queries, services
+from portal.alerts import inbox, queries, services
+from portal.alerts.models import Alert
 from portal.alerts.queries import AlertFilter
+from portal.alerts.targets import target_of
 from portal.pages import chosen_ids, keyset_page, page, safe_next, staff_page
-from portal.refusals import NotFound
+from portal.refusals import Refusal
+
+MESSAGES_SHOWN = 20
+SNOOZES = (
+    (60, "1 hour"),
+    (240, "4 hours"),
+    (1440, "1 day"),
+    (10080, "1 week"),
+)
 
 
 @staff_page
@@ -29,31 +39,66 @@ def alert_list(request: HttpRequest) -> HttpResponse:
             "query": filters.query,
             "page": keyset_page(queries.alert_list(filters), request),
             "choices": queries.choices(),
+            "snoozes": SNOOZES,
+            "tab": "alerts",
         },
         title="Alerts",
     )
 
 
 @staff_page
+@require_safe
+def alert_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """One alert: what it is about, what to open, whom it was told."""
+    alert = get_object_or_404(
+        Alert.objects.select_related("connection_set", "table_map", "acknowledged_by"),
+        pk=pk,
+    )
+    inbox.seen(_user(request), pk)
+    return page(
+        request,
+        "portal/alert_page.html",
+        {
+            "alert": alert,
+            "target": target_of(alert),
+            "messages_sent": alert.deliveries.order_by("-pk")[:MESSAGES_SHOWN],
+            "snoozes": SNOOZES,
+            "tab": "alerts",
+        },
+        title="Alert",
+    )
+
+
+@staff_page
 @require_POST
 def mark(request: HttpRequest) -> HttpResponse:
-    """Acknowledge or close the chosen alerts."""
+    """Acknowledge, snooze or close the chosen alerts."""
     ids = chosen_ids(request.POST.getlist("alert"))
     back = safe_next(request, reverse("alert_list"))
-    closing = request.POST.get("action") == "close"
-    act = services.close if closing else services.acknowledge
+    action = request.POST.get("action", "")
     try:
-        number = act(ids, user=_user(request))
-    except NotFound as refused:
+        number, word = _marked(request, action, ids)
+    except Refusal as refused:
         messages.warning(request, refused.message)
         return redirect(back)
     if number:
         noun = "alert" if number == 1 else "alerts"
-        word = "closed" if closing else "acknowledged"
         messages.success(request, f"{number} {noun} {word}.")
     else:
         messages.warning(request, "Choose at least one open alert.")
     return redirect(back)
+
+
+def _marked(request: HttpRequest, action: str, ids: list[int]) -> tuple[int, str]:
+    user = _user(request)
+    if action == "close":
+        return services.close(ids, user=user), "closed"
+    if action.startswith("snooze"):
+        minutes = request.POST.get("minutes", "60")
+        if not minutes.isdecimal() or len(minutes) > 6:
+            raise Refusal("Choose for how long.", code="bad_snooze")
+        return services.snooze(ids, int(minutes), user=user), "snoozed"
+    return services.acknowledge(ids, user=user), "acknowledged"
 
 
 def _user(request: HttpRequest) -> Any:

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F
 
 from portal.activity import services as activity
+from portal.activity.changes import changes
 from portal.environments.models import ConnectionSet
 from portal.maps.models import TableMap
 from portal.refusals import Refusal
@@ -63,6 +64,7 @@ def change(
         if value is not None and value != getattr(locked, name)
     }
     if changed:
+        before = {name: getattr(locked, name) for name in changed}
         TableMap.objects.filter(pk=locked.pk).update(**changed)
         ConnectionSet.objects.filter(pk=locked.connection_set_id).update(
             revision=F("revision") + 1
@@ -73,7 +75,7 @@ def change(
             f"{locked.name}: {sentence(locked)}",
             user=user,
             table_map=locked,
-            details=changed,
+            details={**changed, "changes": changes(before, changed)},
         )
     return locked
 

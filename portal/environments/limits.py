@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from portal.activity import services as activity
+from portal.activity.changes import changes
 from portal.environments.models import ConnectionSet
 from portal.refusals import Refusal
 
@@ -50,7 +51,9 @@ def set_limits(
             f"{present.name}: limits changed: {words}.",
             user=user,
             connection_set=present,
-            details={"before": {name: before[name] for name in changed}},
+            details={
+                "changes": changes({name: before[name] for name in changed}, changed)
+            },
         )
     return present
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from django.apps import apps
 from django.db import transaction
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
-from portal.environments.models import Environment
+from portal.fields import EncryptedTextField
 
 MASK = "•••"
 
@@ -25,8 +26,16 @@ def masked_dsn(dsn: str) -> str:
 
 @transaction.atomic
 def rotate() -> int:
-    """Encrypt every stored secret anew with the first key; gives their number."""
-    environments = list(Environment.objects.select_for_update())
-    for environment in environments:
-        environment.save(update_fields=["dsn"])
-    return len(environments)
+    """Encrypt every stored secret anew with the first key, whatever row it is in;
+    gives their number."""
+    number = 0
+    for model in apps.get_models():
+        secret = [
+            field.name
+            for field in model._meta.fields
+            if isinstance(field, EncryptedTextField)
+        ]
+        for row in model._default_manager.select_for_update() if secret else ():
+            row.save(update_fields=secret)
+            number += len(secret)
+    return number

@@ -12,6 +12,7 @@ from django.db.models import F, Model, Q
 from django.utils import timezone
 
 from portal.activity import services as activity
+from portal.activity.changes import changes
 from portal.environments.connectors import connector_for
 from portal.environments.models import (
     ConnectionSet,
@@ -20,6 +21,7 @@ from portal.environments.models import (
     Stream,
 )
 from portal.environments.queries import linked_set
+from portal.environments.secrets import masked_dsn
 from portal.environments.unlinking import Remains, Unlinked, unlink
 from portal.refusals import ActionForbidden, ConfigurationRefused, Refusal
 from syncengine.connectors.base import Description
@@ -119,6 +121,7 @@ def update_environment(
             Q(finops=environment) | Q(dataverse=environment),
             f"Environment {environment.name}",
         )
+    before = _shown(environment, changed)
     for name in changed:
         setattr(environment, name, values[name])
     _checked(environment, f"Environment {environment.name}")
@@ -130,8 +133,17 @@ def update_environment(
         "environment.changed",
         f"Environment {environment.name}: {', '.join(changed)} changed.",
         user=user,
+        details={"changes": changes(before, _shown(environment, changed))},
     )
     return changed
+
+
+def _shown(environment: Environment, names: Sequence[str]) -> dict[str, str]:
+    """Fields as the activity log may show them."""
+    values = {name: str(getattr(environment, name)) for name in names}
+    if "dsn" in values:
+        values["dsn"] = masked_dsn(values["dsn"])
+    return values
 
 
 @transaction.atomic

@@ -20,6 +20,12 @@ def register(add: Add) -> None:
         "--close", nargs="+", type=int, metavar="ID", help="close alerts by hand"
     )
     chosen.add_argument(
+        "--snooze", nargs="+", type=int, metavar="ID", help="put alerts aside a while"
+    )
+    parser.add_argument(
+        "--minutes", type=int, default=60, help="how long to snooze (60)"
+    )
+    chosen.add_argument(
         "--all", action="store_true", dest="everything", help="closed ones as well"
     )
 
@@ -32,6 +38,9 @@ def alerts(options: argparse.Namespace, console: Console) -> Result:
     if options.close:
         number = services.close(options.close)
         return Result({"closed": number}, f"Closed {number}.")
+    if options.snooze:
+        number = services.snooze(options.snooze, options.minutes)
+        return Result({"snoozed": number}, f"Snoozed {number}.")
     filters = AlertFilter(state="all" if options.everything else "open")
     document = [
         {
@@ -48,6 +57,7 @@ def alerts(options: argparse.Namespace, console: Console) -> Result:
             "opened_at": alert.opened_at,
             "last_seen": alert.last_seen,
             "acknowledged_at": alert.acknowledged_at,
+            "snoozed_until": alert.snoozed_until,
             "closed_at": alert.closed_at,
         }
         for alert in queries.alert_list(filters).iterator(2000)

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F
 
 from portal.activity import services as activity
+from portal.activity.changes import changes
 from portal.environments.models import ConnectionSet
 from portal.maps import conversion, shared_values
 from portal.maps.models import MapState, MapVersion, TableMap
@@ -185,7 +186,13 @@ def _make_current(
         message,
         user=user,
         table_map=table_map,
-        details={"version": str(version), "previous": str(previous or "")},
+        details={
+            "version": str(version),
+            "previous": str(previous or ""),
+            "changes": changes(
+                {"version": str(previous or "")}, {"version": str(version)}
+            ),
+        },
     )
     ConnectionSet.objects.filter(pk=table_map.connection_set_id).update(
         revision=F("revision") + 1

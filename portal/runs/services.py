@@ -12,7 +12,7 @@ from django.db.models import Max, Sum
 from django.utils import timezone
 
 from portal.activity import services as activity
-from portal.alerts.services import clear_alert, raise_alert
+from portal.alerts.services import announce, clear_alert, raise_alert
 from portal.maps import services as maps
 from portal.maps.models import Leg, MapState, TableMap
 from portal.refusals import ActionForbidden
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from portal.accounts.models import User
 
 ALERT = "initial_sync_failed"
+DONE = "initial_sync_done"
 
 PURGED_AT_ONCE = 500
 
@@ -65,6 +66,13 @@ def complete_run(run: InitialSyncRun) -> bool:
         details=dict(totals),
     )
     clear_alert(ALERT, table_map=run.table_map, about=run.companies)
+    announce(
+        DONE,
+        f"{run.table_map.name}: {subject} completed. {message}",
+        table_map=run.table_map,
+        severity="warning" if totals["failed"] else "info",
+        run=run.pk,
+    )
     return True
 
 

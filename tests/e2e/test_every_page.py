@@ -182,6 +182,13 @@ def addresses(portal: RunningPortal, chosen: int) -> list[str]:
         "/activity/?kind=errors",
         "/alerts/",
         "/alerts/?state=all",
+        "/alerts/rules/",
+        "/alerts/rules/new/",
+        "/alerts/messages/",
+        "/alerts/webhooks/",
+        "/alerts/webhooks/new/",
+        "/alerts/mail/",
+        "/inbox/",
         "/system/",
     ]
 

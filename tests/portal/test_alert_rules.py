@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from portal.activity.models import ActivityEvent
-from portal.alerts import rules
+from portal.alerts import rule_services, rules
 from portal.alerts.models import Alert, AlertRule
 from portal.environments.models import Stream
 from portal.maps import services as maps
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 def make_rule(**values: object) -> AlertRule:
     defaults: dict[str, object] = {"measure": "errors", "threshold": 10}
-    rule, _ = rules.save_rule("many errors", **{**defaults, **values})  # type: ignore[arg-type]
+    rule, _ = rule_services.save_rule("many errors", **{**defaults, **values})  # type: ignore[arg-type]
     return rule
 
 
@@ -117,7 +117,7 @@ def test_queues_and_streams_are_measured() -> None:
         ("retained_bytes", 4096),
         ("stream_down", 5),
     ):
-        rules.save_rule(measure, measure=measure, threshold=threshold)
+        rule_services.save_rule(measure, measure=measure, threshold=threshold)
     rules.evaluate()
     kinds = [text.partition(" (rule ")[2].rstrip(").") for text in open_alerts()]
     assert sorted(kinds) == sorted(
@@ -147,6 +147,6 @@ def test_the_command_sets_lists_and_deletes(
     call_command("dw", "alert-rules", "--delete", "many")
     assert not AlertRule.objects.exists()
     with pytest.raises(NotFound):
-        rules.delete_rule("many")
+        rule_services.delete_rule("many")
     with pytest.raises(Refusal, match="above zero"):
         make_rule(threshold=0)

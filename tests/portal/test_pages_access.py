@@ -12,6 +12,7 @@ from portal.maps.models import TableMap
 from tests.factories import make_map
 from tests.portal import (
     test_approvals,
+    test_pages_alerts,
     test_pages_comparisons,
     test_pages_editor,
     test_pages_files,
@@ -44,14 +45,13 @@ READING = (
     "alert_list",
     "map_resume",
     "map_pause",
+    "alert_rule_list",
+    "delivery_list",
+    "inbox",
 )
 WRITING = (
-    "map_action",
-    "error_retry",
-    "error_dismiss",
-    "alert_mark",
-    "map_resume_do",
-    "history_switch",
+    *("map_action", "error_retry", "error_dismiss", "alert_mark", "map_resume_do"),
+    *("delivery_retry", "inbox_mark", "history_switch"),
 )
 TABS = (
     *("columns", "filters", "preview", "health"),
@@ -69,6 +69,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     from portal.environments import urls as environments
     from portal.errors import urls as errors
     from portal.history import urls as history
+    from portal.mailing import urls as mailing
     from portal.maps import urls as maps
     from portal.overview import urls as overview
     from portal.runs import urls as runs
@@ -94,6 +95,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
     }
     elsewhere = {
         *test_approvals.ALL,
+        *test_pages_alerts.ALL,
         *test_pages_comparisons.ALL,
         *test_pages_editor.ALL,
         *test_pages_files.ALL,
@@ -107,7 +109,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
         pattern.name
         for module in (
             *(activity, alerts, approvals, checks, comparisons, editor),
-            *(environments, errors, history, maps, overview, queues, runs),
+            *(environments, errors, history, mailing, maps, overview, queues, runs),
         )
         for pattern in module.urlpatterns
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,10 @@ from django.urls import reverse
 
 from portal.accounts.models import User
 from portal.activity.models import ActivityEvent
-from tests.factories import make_connection_set, make_map
+from portal.activity.queries import kind_words
+from portal.environments.limits import set_limits
+from portal.environments.services import update_environment
+from tests.factories import make_connection_set, make_environment, make_map
 from tests.portal.page_rows import make_event
 
 pytestmark = pytest.mark.django_db
@@ -65,7 +69,7 @@ def test_the_log_is_paged_with_few_queries(
     ActivityEvent.objects.all().delete()
     for number in range(60):
         make_event(table_map, user=user, message=f"event {number}")
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(8):
         first = admin_client.get(reverse("activity_list"))
     page = first.context["page"]
     assert (len(page.rows), page.total) == (50, 60)
@@ -81,3 +85,56 @@ def test_the_download_follows_the_filter(admin_client: Client) -> None:
     body = b"".join(response.streaming_content).decode()  # type: ignore[attr-defined]
     (row,) = csv.DictReader(io.StringIO(body))
     assert (row["message"], row["kind"]) == ("two", "errors.retry")
+
+
+def test_the_log_is_searched_by_person_period_and_words(admin_client: Client) -> None:
+    anna = User.objects.create_user("anna")
+    old = make_event(user=anna, message="Customers V3 (accounts) paused: usmf / C-001.")
+    make_event(message="Value map hold_status changed.")
+    day = datetime(2026, 3, 5, 23, 59, 59, tzinfo=UTC)
+    ActivityEvent.objects.filter(pk=old.pk).update(created_at=day)
+    assert messages(admin_client, user=anna.pk) == [old.message]
+    assert messages(admin_client, user="system") == ["Value map hold_status changed."]
+    assert messages(admin_client, to="2026-03-05") == [old.message]
+    assert messages(admin_client, **{"from": "2026-03-05", "to": "2026-03-05"}) == [
+        old.message
+    ]
+    assert messages(admin_client, to="2026-03-04") == []
+    assert old.message not in messages(admin_client, **{"from": "2026-03-06"})
+    for text in ("account", "C-001", "PAUSED usmf", "(accounts) V3"):
+        assert messages(admin_client, q=text) == [old.message], text
+    assert messages(admin_client, q="hold_status") == ["Value map hold_status changed."]
+    assert messages(admin_client, q="paused ben") == []
+    for nonsense in ("' & |:*", "\\", "%", "a:b!"):
+        assert admin_client.get("/activity/", {"q": nonsense}).status_code == 200
+    assert len(messages(admin_client, to="yesterday", user="anna", set="x")) == 2
+
+
+def test_old_and_new_values_are_shown_and_exported(admin_client: Client) -> None:
+    links = make_connection_set()
+    set_limits(links, {"queue_warn_minutes": 7})
+    text = admin_client.get("/activity/?kind=connection_set").content.decode()
+    assert "Queue warn minutes: <del>1440</del>" in text
+    assert "Connection set: limits" in text
+    response = admin_client.get(reverse("activity_export"), {"q": "limits changed"})
+    body = b"".join(response.streaming_content).decode()  # type: ignore[attr-defined]
+    (row,) = csv.DictReader(io.StringIO(body))
+    assert row["changes"] == "Queue warn minutes: 1440 -> 7"
+
+
+def test_a_changed_environment_shows_no_secret(admin_client: Client) -> None:
+    environment = make_environment()
+    update_environment(
+        environment, dsn="postgresql://erp:hunter2@db.example/erp", schema="dbo"
+    )
+    changes = ActivityEvent.objects.get(kind="environment.changed").details["changes"]
+    assert {"what": "Schema", "old": "public", "new": "dbo"} in changes
+    assert "db.example" in str(changes)
+    assert "hunter2" not in str(changes)
+    assert "secret-word" not in str(changes)
+
+
+def test_every_kind_has_words() -> None:
+    assert kind_words("alert_rule.changed") == "Alert rule: changed"
+    assert kind_words("sign_in.failed") == "Sign-in: failed"
+    assert kind_words("something_new") == "Something new"

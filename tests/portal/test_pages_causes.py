@@ -100,11 +100,11 @@ def test_the_list_is_the_same_number_of_queries_however_many_causes(
     one = make_map(make_connection_set())
     make_error(one, "usmf / X")
     shown(staff)
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         shown(staff)
     for number in range(20):
         make_error(one, f"usmf / {number}", column=f"column{number}")
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         shown(staff)
 
 

@@ -153,7 +153,7 @@ def test_the_number_of_queries_does_not_grow_with_maps(
         make_error(table_map)
         make_queued(table_map)
     pulse(links)
-    with django_assert_num_queries(17):
+    with django_assert_num_queries(18):
         text = admin_client.get("/").content.decode()
     address = live_address(text)
     with django_assert_num_queries(15):

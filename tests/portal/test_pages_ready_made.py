@@ -149,7 +149,7 @@ def test_what_is_installed_leads_to_its_map(
     install(make_connection_set(name="fabrikam"), ["Terms of payment"])
     assert "Terms of payment" in names(admin_client, installed="yes")
     assert "Terms of payment" not in names(admin_client, installed="no")
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         page = admin_client.get(LIST, {"q": "terms of"})
     for table_map in TableMap.objects.filter(name="Terms of payment"):
         assert reverse("map_page", args=[table_map.pk]) in page.content.decode()

@@ -10,6 +10,8 @@ from pytest_django.fixtures import Settings
 
 from portal import retention
 from portal.activity.models import ActivityEvent
+from portal.alerts import rule_services, services, telling
+from portal.alerts.models import Alert, Delivery
 from portal.errors.models import Conflict, ErrorGroup, SyncError
 from portal.errors.tasks import purge
 from tests.factories import make_map
@@ -85,3 +87,20 @@ def test_nothing_goes_where_the_policy_keeps_for_ever(settings: Settings) -> Non
     purge()
     assert SyncError.objects.count() == 1
     assert ActivityEvent.objects.count() == before
+
+
+def test_alerts_that_are_over_go_with_their_messages(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "PORTION", 2)
+    settings.ALERTS_KEPT_DAYS = 180
+    rule_services.save_rule("any", measure="any_alert", recipients="ops@example.com")
+    for number in range(5):
+        services.raise_alert("slow", "Slow.", about=str(number))
+    telling.tell()
+    closed = Alert.objects.filter(subject__in=["0", "1", "2", "3"])
+    closed.update(closed_at=ago(DAY * 181))
+    Alert.objects.filter(subject="3").update(closed_at=ago(DAY * 179))
+    assert retention.purge().alerts == 3
+    assert set(Alert.objects.values_list("subject", flat=True)) == {"3", "4"}
+    assert Delivery.objects.count() == 2

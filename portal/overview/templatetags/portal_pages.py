@@ -14,6 +14,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from portal import labels
+from portal.activity import changes, queries
 from portal.errors.trends import Trend
 from portal.pages import COUNT_LIMIT
 from syncengine.mapping.model import HealthFinding, Severity
@@ -248,6 +249,26 @@ def cell(value: Any) -> SafeString | str:
         f"{len(text):,}",
         text,
     )
+
+
+@register.filter
+def changes_of(details: Any) -> list[dict[str, Any]]:
+    """The old and new values an event of the activity log tells of."""
+    return changes.changes_of(details) if isinstance(details, dict) else []
+
+
+@register.filter
+def told(value: Any) -> str:
+    """An old or new value."""
+    if value is None or value == "":
+        return "nothing"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+@register.filter
+def kind_words(kind: str) -> str:
+    """The kind of an event as a person reads it."""
+    return queries.kind_words(kind)
 
 
 @register.filter

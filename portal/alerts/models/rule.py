@@ -1,83 +1,13 @@
-"""What somebody should know now, and the rules that say when."""
+"""The rules that say when to raise an alert, and whom to tell."""
 
 from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
 
+from portal.alerts.models.message import Webhook
 from portal.environments.models import ConnectionSet
 from portal.maps.models import TableMap
-
-
-class Severity(models.TextChoices):
-    """How much it presses."""
-
-    INFO = "info", "Good to know"
-    WARNING = "warning", "Warning"
-    ERROR = "error", "Needs you"
-
-
-class Alert(models.Model):
-    """Something that holds now (or held, once closed). `subject` names what it is
-    about: the connection set, the map and, where one of them can have several, more;
-    an alert that is raised again while open is only counted up."""
-
-    kind = models.SlugField(max_length=60, db_index=False)
-    subject = models.CharField(max_length=200)
-    severity = models.CharField(
-        max_length=10, choices=Severity.choices, default=Severity.WARNING
-    )
-    connection_set = models.ForeignKey(
-        ConnectionSet,
-        on_delete=models.CASCADE,
-        null=True,
-        blank=True,
-        related_name="alerts",
-    )
-    table_map = models.ForeignKey(
-        TableMap,
-        on_delete=models.CASCADE,
-        null=True,
-        blank=True,
-        related_name="alerts",
-    )
-    message = models.TextField()
-    details = models.JSONField(default=dict, blank=True)
-    opened_at = models.DateTimeField()
-    last_seen = models.DateTimeField()
-    count = models.PositiveIntegerField(default=1)
-    acknowledged_at = models.DateTimeField(null=True, blank=True)
-    acknowledged_by = models.ForeignKey(
-        "accounts.User",
-        on_delete=models.SET_NULL,
-        null=True,
-        blank=True,
-        related_name="+",
-    )
-    closed_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["-id"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["kind", "subject"],
-                condition=Q(closed_at__isnull=True),
-                name="alert_one_open_per_subject",
-            ),
-            models.CheckConstraint(
-                name="alert_severity_known", condition=Q(severity__in=Severity.values)
-            ),
-        ]
-        indexes = [
-            models.Index(
-                fields=["-id"],
-                condition=Q(closed_at__isnull=True),
-                name="alert_list_of_open",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return self.message
 
 
 class Measure(models.TextChoices):
@@ -90,6 +20,14 @@ class Measure(models.TextChoices):
     LAG_SECONDS = "lag_seconds", "Lag of a stream, seconds"
     RETAINED_BYTES = "retained_bytes", "Log kept by a source, bytes"
     STREAM_DOWN = "stream_down", "A stream is down, for so many minutes"
+    RUN_DONE = "run_done", "An initial sync is done"
+    RUN_FAILED = "run_failed", "An initial sync failed"
+    DRIFT = "drift", "A comparison found so many differences"
+    ANY_ALERT = "any_alert", "Any alert, whatever raised it"
+
+
+EVENTS = (Measure.RUN_DONE, Measure.RUN_FAILED, Measure.DRIFT, Measure.ANY_ALERT)
+"""What happens at a moment; the others are measured again and again."""
 
 
 class RuleAction(models.TextChoices):
@@ -100,10 +38,21 @@ class RuleAction(models.TextChoices):
     STOP = "stop", "Stop the map"
 
 
+class Digest(models.TextChoices):
+    """When messages go out."""
+
+    AT_ONCE = "at_once", "At once"
+    HOURLY = "hourly", "Collected, every hour"
+    DAILY = "daily", "Collected, once a day"
+
+
 class AlertRule(models.Model):
-    """When to raise an alert. It counts for one map, for all maps of a connection
-    set, or for all; changes take effect at once. `recipients` are addresses for
-    notifications, separated by commas."""
+    """When to raise an alert, what to do then, and who is told, how often. It counts
+    for one map, for all maps of a connection set, or for all; changes take effect at
+    once. `recipients` are further mail addresses, separated by commas; people and the
+    members of groups get it in their inbox too. Within the cooldown, one subject is
+    told about once. In quiet hours messages wait for their end; they may cross
+    midnight."""
 
     name = models.CharField(max_length=100, unique=True)
     connection_set = models.ForeignKey(
@@ -139,7 +88,25 @@ class AlertRule(models.Model):
     action = models.CharField(
         max_length=10, choices=RuleAction.choices, default=RuleAction.NOTIFY
     )
-    recipients = models.TextField(blank=True)
+    users = models.ManyToManyField(
+        "accounts.User", blank=True, related_name="+", verbose_name="people"
+    )
+    groups = models.ManyToManyField("auth.Group", blank=True, related_name="+")
+    webhooks = models.ManyToManyField(Webhook, blank=True, related_name="rules")
+    recipients = models.TextField("other mail addresses", blank=True)
+    digest = models.CharField(
+        "messages go out",
+        max_length=10,
+        choices=Digest.choices,
+        default=Digest.AT_ONCE,
+        db_default=Digest.AT_ONCE.value,
+    )
+    cooldown_minutes = models.PositiveIntegerField(default=15, db_default=15)
+    quiet_from = models.TimeField("quiet hours from", null=True, blank=True)
+    quiet_until = models.TimeField("quiet hours until", null=True, blank=True)
+    tell_over = models.BooleanField(
+        "tell when it is over", default=True, db_default=True
+    )
     enabled = models.BooleanField(default=True)
 
     class Meta:
@@ -163,6 +130,15 @@ class AlertRule(models.Model):
                 condition=Q(window_minutes__gt=0),
                 violation_error_message="The window must be at least a minute.",
             ),
+            models.CheckConstraint(
+                name="alert_rule_digest_known", condition=Q(digest__in=Digest.values)
+            ),
+            models.CheckConstraint(
+                name="alert_rule_quiet_hours_whole",
+                condition=Q(quiet_from__isnull=True, quiet_until__isnull=True)
+                | Q(quiet_from__isnull=False, quiet_until__isnull=False),
+                violation_error_message="Give both ends of the quiet hours, or none.",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -183,6 +159,27 @@ class RuleFiring(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["rule", "subject"], name="rule_firing_once_per_subject"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.subject}"
+
+
+class RuleTelling(models.Model):
+    """When a rule last told about a subject: once in its cooldown."""
+
+    rule = models.ForeignKey(
+        AlertRule, on_delete=models.CASCADE, related_name="tellings"
+    )
+    subject = models.CharField(max_length=300)
+    told_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["rule", "subject"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["rule", "subject"], name="rule_telling_once_per_subject"
             )
         ]
 
