@@ -12,7 +12,15 @@ from unfold.admin import ModelAdmin
 
 from portal.administration import ReadOnlyAdmin, ReadOnlyInline
 from portal.alerts import rule_services
-from portal.alerts.models import Alert, AlertRule, RuleFiring
+from portal.alerts.models import (
+    Alert,
+    AlertRule,
+    Delivery,
+    InboxItem,
+    RuleFiring,
+    RuleTelling,
+    Webhook,
+)
 
 
 @admin.register(Alert)
@@ -22,6 +30,28 @@ class AlertAdmin(ReadOnlyAdmin):
     list_display = ("opened_at", "severity", "kind", "message", "closed_at")
     list_filter = ("severity", "kind")
     search_fields = ("message",)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    """Messages that were or are to be sent."""
+
+
+@admin.register(InboxItem)
+class InboxItemAdmin(ReadOnlyAdmin):
+    """What is in people's inboxes."""
+
+
+@admin.register(Webhook)
+class WebhookAdmin(ReadOnlyAdmin):
+    """Addresses that are sent JSON; their pages change them."""
+
+    exclude = ("secret",)
+
+
+@admin.register(RuleTelling)
+class RuleTellingAdmin(ReadOnlyAdmin):
+    """When a rule last told people of a subject."""
 
 
 class RuleFiringInline(ReadOnlyInline):

@@ -81,15 +81,15 @@ def write_description_in_capitals(page: Page) -> None:
     expect(line.get_by_test_id("said")).not_to_contain_text("DIPV")
     assert not page.evaluate(CUT_OFF)
     source.press("Alt+ArrowDown")
-    expect(page.get_by_label("Dataverse column of line 2")).to_have_value(
+    expect(page.get_by_label("Dataverse column of line 2", exact=True)).to_have_value(
         "msdyn_description"
     )
     page.reload()
-    expect(page.get_by_label("Dataverse column of line 2")).to_have_value(
+    expect(page.get_by_label("Dataverse column of line 2", exact=True)).to_have_value(
         "msdyn_description"
     )
     page.get_by_test_id("undo").click()
-    expect(page.get_by_label("Dataverse column of line 1")).to_have_value(
+    expect(page.get_by_label("Dataverse column of line 1", exact=True)).to_have_value(
         "msdyn_description"
     )
 

@@ -50,6 +50,9 @@ def systems(portal: RunningPortal) -> Iterator[dict[str, str]]:
     ):
         portal.dw("unlink", LINK, "--force", "--yes")
     portal.sql().execute(
+        "UPDATE setup_setupdraft SET finops_id = NULL, dataverse_id = NULL"
+    )
+    portal.sql().execute(
         "DELETE FROM environments_environment WHERE name LIKE 'walked%'"
     )
     databases.drop_databases(server, PREFIX)

@@ -195,7 +195,7 @@ def test_the_page_of_an_alert_leads_on_and_marks_it_read(
     )
     alert.refresh_from_db()
     assert alert.snoozed_until is not None
-    assert "Drift!" not in admin_client.get("/").content.decode()
+    assert page not in admin_client.get("/").content.decode()
     assert "Snoozed until" in admin_client.get(page).content.decode()
 
 

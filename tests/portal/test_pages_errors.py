@@ -63,7 +63,7 @@ def test_the_list_is_paged_without_counting_forever(
     table_map = make_map()
     for number in range(120):
         make_error(table_map, key=f"usmf / C-{number:03}")
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         first = admin_client.get(reverse("error_list"))
     page = first.context["page"]
     assert (len(page.rows), page.total, page.newer) == (50, 120, "")

@@ -257,7 +257,7 @@ def test_a_tab_shows_only_its_own_map(admin_client: Client) -> None:
         ("columns", 17),
         ("initial-sync", 14),
         ("queued", 15),
-        ("errors", 14),
+        ("errors", 15),
         ("activity", 13),
     ],
 )
