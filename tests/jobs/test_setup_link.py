@@ -17,7 +17,7 @@ from tests.waiting import wait_until
 
 SECONDS = 90.0
 STEP = (
-    "SELECT state FROM setup_setupstep s JOIN setup_setupdraft d ON d.id = s.draft_id"
+    "SELECT s.state FROM setup_setupstep s JOIN setup_setupdraft d ON d.id = s.draft_id"
     " WHERE d.name = 'setup-link' AND s.name = 'finops'"
 )
 
