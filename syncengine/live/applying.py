@@ -68,13 +68,17 @@ class Done:
     last_change: dict[int, datetime] = field(default_factory=dict)
     closed: dict[int, tuple[LiveLeg, dict[Row, str]]] = field(default_factory=dict)
     awaited: dict[LegId, set[str]] = field(default_factory=dict)
-    history: Noted = field(default_factory=Noted)
+    history: Noted = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.history = Noted(self.written)
 
     def note(
         self, folded: Sequence[Folded], outcomes: Sequence[Outcome], moment: datetime
     ) -> None:
         """Add the outcomes of one write."""
         arrived: list[Folded] = []
+        records, maps = self.history.records, self.history.maps
         for outcome in outcomes:
             found = folded[outcome.reference]
             leg = found.items[0].leg
@@ -85,7 +89,8 @@ class Done:
                 self.last_change[map_id] = moment
                 arrived.append(found)
                 if leg.configuration.history:
-                    self.history.add(found, name)
+                    records.append((found, name))
+                    maps.add(map_id)
             key = found.items[-1].source_key
             if name is not None:
                 leg.written.add(key)

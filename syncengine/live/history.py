@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -25,45 +24,56 @@ MOST = 20_000
 
 class Noted:
     """What one commit wrote of legs with history: the operations themselves, which
-    nobody changes after their commit. Beyond `MOST` records are only counted."""
+    nobody changes after their commit. Beyond `MOST` records are only counted. Noting
+    a record is two calls and nothing else: it is done for each that is written."""
 
-    __slots__ = ("_counts", "_noted", "_transactions", "moment", "phase")
+    __slots__ = ("_batches", "_full", "maps", "moment", "phase", "records", "written")
 
-    def __init__(self) -> None:
+    def __init__(self, written: Mapping[int, Mapping[str, int]]) -> None:
         self.phase = ""
-        self._noted: list[tuple[Folded, str]] = []
-        self._counts: Counter[tuple[int, Direction]] = Counter()
-        self._transactions: dict[str, Transaction] = {}
+        self.records: list[tuple[Folded, str]] = []
+        self.maps: set[int] = set()
+        self.written = written
         self.moment: datetime | None = None
+        self._full = False
+        self._batches: list[Sequence[Routed]] = []
 
     def __bool__(self) -> bool:
-        return bool(self._counts)
-
-    def add(self, found: Folded, kind: str) -> None:
-        """Take note of one record that was written."""
-        leg = found.items[0].leg.configuration
-        self._counts[leg.map_id, leg.direction] += 1
-        if len(self._noted) < MOST:
-            self._noted.append((found, kind))
+        return bool(self.records)
 
     def from_(self, batch: Sequence[Routed]) -> None:
-        """The transactions that the noted records came in."""
-        if self._counts:
-            self._transactions.update({one.position: one.transaction for one in batch})
+        """The transactions that the records noted since the last call came in. Once
+        enough are noted neither records nor transactions are kept: those of a large
+        transaction would not fit into memory."""
+        if self.records and not self._full:
+            self._batches.append(batch)
+            self._full = len(self.records) >= MOST
+        del self.records[MOST:]
 
     def counts(self) -> Mapping[tuple[int, Direction], int]:
         """Records by map and direction."""
-        return self._counts
+        if not self.records:
+            return {}
+        direction = self.records[0][0].items[0].leg.configuration.direction
+        return {
+            (map_id, direction): sum(self.written[map_id].values())
+            for map_id in self.maps
+        }
 
     def describe(self) -> Iterator[CarriedChange]:
         """Each record that was kept."""
-        for found, kind in self._noted:
-            yield self._change(found, kind)
+        transactions = {
+            one.position: one.transaction for batch in self._batches for one in batch
+        }
+        for found, kind in self.records:
+            yield self._change(found, kind, transactions)
 
-    def _change(self, found: Folded, kind: str) -> CarriedChange:
+    def _change(
+        self, found: Folded, kind: str, transactions: Mapping[str, Transaction]
+    ) -> CarriedChange:
         first, last = found.items[0], found.items[-1]
         operation, configuration = found.operation, last.leg.configuration
-        transaction = self._transactions.get(last.position)
+        transaction = transactions.get(last.position)
         before, after = _written(
             operation.leg, first.base, operation.row, operation.only, kind
         )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from syncengine.live.history import MOST, Noted
+from syncengine.live import history
 from syncengine.mapping.model import Direction
 from syncengine.ports import CarriedChange
 from tests.engine.link import CUSTOMERS, Link
@@ -100,19 +100,17 @@ def test_several_changes_that_came_to_one_write_are_told_as_one(link: Link) -> N
     )
 
 
-def test_a_huge_commit_is_counted_whole_and_kept_in_part() -> None:
-    class Leg:
-        class configuration:
-            map_id, direction = 1, Direction.FINOPS_TO_DATAVERSE
-
-    class Item:
-        leg = Leg
-
-    class Folded:
-        items = (Item,)
-
-    noted = Noted()
-    for _ in range(MOST + 5):
-        noted.add(Folded, "updated")  # type: ignore[arg-type]
-    assert noted.counts() == {(1, Direction.FINOPS_TO_DATAVERSE): MOST + 5}
-    assert len(noted._noted) == MOST
+def test_a_huge_commit_is_counted_whole_and_kept_in_part(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "MOST", 3)
+    keep(link, *{key[0] for key in link.state.legs})
+    link.start()
+    link.erp.execute(
+        "INSERT INTO customers (dataareaid, account, name, hold)"
+        " SELECT 'usmf', 'C' || n, 'One', 'No' FROM generate_series(1, 10) n"
+    )
+    link.equal()
+    (one,) = link.state.carried
+    assert sum(one.counts().values()) == 10
+    assert len(list(one.describe())) == 3
