@@ -94,6 +94,7 @@ def placed(draft: Draft, findings: Sequence[HealthFinding]) -> Checked:
     """Each finding at the lines it names, else at the filter or the key, else among
     the others."""
     result = Checked()
+    places = _Places(draft)
     for finding in findings:
         side = FILTER_CODES.get(finding.code)
         if finding.code == EMPTY_VALUE_TEST:
@@ -101,7 +102,7 @@ def placed(draft: Draft, findings: Sequence[HealthFinding]) -> Checked:
         if side is not None:
             result.filters.setdefault(side, []).append(finding)
             continue
-        named = _lines(draft, finding)
+        named = places.lines(finding)
         for line_id in named:
             result.lines.setdefault(line_id, []).append(finding)
         if finding.code in KEY_CODES:
@@ -119,16 +120,25 @@ def _filtering_side(draft: Draft, column: str) -> Side:
     return Side.FINOPS
 
 
-def _lines(draft: Draft, finding: HealthFinding) -> list[int]:
-    place = finding.place.casefold()
-    if not place or finding.code == NOT_MAPPED:
-        return []
-    exact = [n for n, line in draft.lines if place in _names(line)]
-    if exact:
-        return exact
-    return [
-        n for n, line in draft.lines if place in {column_of(p) for p in _names(line)}
-    ]
+class _Places:
+    """The lines by the paths they name, and by the columns these start from."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._paths: dict[str, list[int]] = {}
+        self._columns: dict[str, list[int]] = {}
+        for line_id, line in draft.lines:
+            names = _names(line)
+            for name in names:
+                self._paths.setdefault(name, []).append(line_id)
+            for name in {column_of(name) for name in names}:
+                self._columns.setdefault(name, []).append(line_id)
+
+    def lines(self, finding: HealthFinding) -> list[int]:
+        """The lines that a finding names."""
+        if finding.code == NOT_MAPPED:
+            return []
+        place = finding.place.casefold()
+        return self._paths.get(place) or self._columns.get(place, [])
 
 
 def _names(line: ColumnMap) -> set[str]:

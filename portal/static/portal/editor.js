@@ -85,6 +85,13 @@
     }
   });
 
+  /* Who types a default wants one. */
+  document.addEventListener("input", (event) => {
+    if (!event.target.matches?.(".dw-panel__box [name=default]")) return;
+    const box = event.target.closest(".dw-panel__box").querySelector("[name=has_default]");
+    if (box && event.target.value) box.checked = true;
+  }, true);
+
   /* Keys. */
   const step = (field, by) => {
     const shown = linesOf(grid()).filter((line) => !line.hidden);
