@@ -52,6 +52,13 @@ def systems(portal: RunningPortal) -> Iterator[dict[str, str]]:
     portal.sql().execute(
         "UPDATE setup_setupdraft SET finops_id = NULL, dataverse_id = NULL"
     )
+    for table in ("draftcompany", "draftmap", "setupstep"):
+        portal.sql().execute(
+            f"DELETE FROM setup_{table} WHERE draft_id IN"
+            " (SELECT id FROM setup_setupdraft WHERE name = %s)",
+            [LINK],
+        )
+    portal.sql().execute("DELETE FROM setup_setupdraft WHERE name = %s", [LINK])
     portal.sql().execute(
         "DELETE FROM environments_environment WHERE name LIKE 'walked%'"
     )
