@@ -71,7 +71,8 @@ def show(request: HttpRequest, draft: SetupDraft, side: Side) -> dict[str, Any]:
         "side": side.value,
         "present": present if present and not changing else None,
         "address": masked_dsn(present.dsn) if present else "",
-        "known": _known(side, present),
+        "known": (known := _known(side, present)),
+        "free": [row for row in known if row["link"] is None],
         "form": NewEnvironmentForm(side=side, initial={"name": free}),
     }
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import psycopg
 import pytest
 from django.db import connection
+from django.test import Client
+from django.urls import reverse
 
 from portal.activity.models import ActivityEvent
 from portal.environments import copies, relinking
@@ -465,3 +467,42 @@ def test_a_restored_system_is_relinked_with_its_maps(
     # The former ERP, which nobody reaches any more, is cleaned up by hand.
     ground.execute(Side.FINOPS, dict(result.scripts)["finops-system"])
     assert ground.value(Side.FINOPS, "SELECT count(*) FROM pg_publication") == 0
+
+
+@job
+def test_the_page_relinks_once_the_name_is_typed_and_leads_to_running(
+    ground: SetupGround, admin_client: Client
+) -> None:
+    draft = ready_draft(ground, TAX_GROUPS)
+    creating.agree(draft)
+    creating.work(draft.pk)
+    made = ConnectionSet.objects.get()
+    page = reverse("connection_set_relink", args=[made.pk])
+    assert admin_client.post(page, {"name": "another"}).status_code == 400
+    assert TableMap.objects.get().state == MapState.INITIALIZING
+    done = admin_client.post(page, {"name": made.name})
+    assert done["Location"].startswith(reverse("map_run"))
+    assert TableMap.objects.get().state == MapState.NOT_RUNNING
+    assert ConnectionSet.objects.get().link_id != made.link_id
+    assert ground.value(Side.FINOPS, "SELECT count(*) FROM pg_publication") == 0
+
+
+@job
+def test_the_page_cleans_a_copy_up_and_leads_back_to_the_step(
+    ground: SetupGround, make_database: Callable[..., str], admin_client: Client
+) -> None:
+    made_link(ground)
+    dsn = copy_of(ground, Side.FINOPS, make_database)
+    draft = drafts.begin()
+    form = {"name": "copied", "dsn": dsn}
+    test = reverse("setup_test", args=[draft.pk, "finops"])
+    assert "Clean up and relink" in admin_client.post(test, form).content.decode()
+    kept = admin_client.post(test, {**form, "keep": "1"})["HX-Redirect"]
+    step = reverse("setup_step", args=[draft.pk, "finops"])
+    # The form posts to its own address, which says where to go on.
+    assert admin_client.post(kept, {"name": "copied"})["Location"] == step
+    copied = Environment.objects.get(name="copied")
+    chosen = {"action": "choose", "environment": copied.pk, "go": "stay"}
+    assert admin_client.post(step, chosen)["Location"] == step
+    draft.refresh_from_db()
+    assert draft.finops == copied
