@@ -202,7 +202,9 @@ class Agreement:
         for record in fresh:
             del memory.doubtful[record]
         by_map: dict[int, list[Row]] = {}
-        for map_id, key in (*ripe, *fresh):
+        # One that is ripe and written again is looked at once: what is found to differ
+        # now has not waited yet.
+        for map_id, key in ripe.union(fresh):
             by_map.setdefault(map_id, []).append(key)
         try:
             for map_id, keys in by_map.items():

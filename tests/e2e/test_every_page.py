@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -274,7 +275,10 @@ def test_very_long_lists_are_paged_and_quick(
     ):
         page.goto(address)
         expect(page.get_by_test_id(row)).to_have_count(50)
-        expect(page.get_by_test_id("total")).to_have_text(total)
+        # Users of the sample may have crossed, too: then there are more.
+        expect(page.get_by_test_id("total")).to_have_text(
+            re.compile(total.replace(" ", r"\+? ", 1))
+        )
         first = page.get_by_test_id(row).first.inner_text()
         page.get_by_role("link", name="Older").click()
         expect(page.get_by_test_id(row).first).not_to_have_text(first)
