@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
@@ -30,11 +31,26 @@ def _favicon(_request: HttpRequest) -> str:
     return static("portal/favicon.svg")
 
 
+def _may(permission: str) -> Callable[[HttpRequest], bool]:
+    """Shown to who may go there."""
+    return lambda request: bool(request.user.has_perm(permission))  # type: ignore[union-attr]
+
+
+def _may_list(name: str) -> Callable[[HttpRequest], bool]:
+    """Lists of the admin hold rows of all connection sets: not for who is limited."""
+    topic, _, model = name.partition("_")
+    allowed = _may(f"{topic}.view_{model}")
+    return lambda request: (
+        not getattr(request.user, "limited", False) and allowed(request)
+    )
+
+
 def _model(title: str, icon: str, name: str) -> dict[str, Any]:
     return {
         "title": title,
         "icon": icon,
         "link": reverse_lazy(f"admin:{name}_changelist"),
+        "permission": _may_list(name),
     }
 
 
@@ -47,6 +63,9 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [_stylesheet],
     "SCRIPTS": [_script],
+    "ACCOUNT": {
+        "navigation": [{"title": "Your profile", "link": reverse_lazy("profile")}]
+    },
     "BORDER_RADIUS": "6px",
     "COLORS": {
         "primary": {
@@ -150,7 +169,12 @@ UNFOLD: dict[str, Any] = {
                     _model("Environments", "dns", "environments_environment"),
                     _model("Connection sets", "link", "environments_connectionset"),
                     _model("Table maps", "table_chart", "maps_tablemap"),
-                    _model("Users", "group", "accounts_user"),
+                    {
+                        "title": "Users",
+                        "icon": "group",
+                        "permission": _may("right.see_users"),
+                        **_active("user_list", "/users/"),
+                    },
                 ],
             },
             {

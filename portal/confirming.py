@@ -1,4 +1,5 @@
-"""The page before something is taken away: it asks for the name."""
+"""The page before something is taken away: it asks for the name. The view says which
+right that needs (`portal.access.needs`); `permission` may name one more."""
 
 from __future__ import annotations
 
@@ -22,10 +23,10 @@ class Removal:
     verb: str
     name: str
     kind: str
-    permission: str
     losses: Sequence[str]
     back: str
     forcible: bool = False
+    permission: str = ""
 
 
 def confirm_removal(
@@ -38,7 +39,7 @@ def confirm_removal(
     `remove` takes whether to force and gives the message and the address to go to.
     A refusal is shown on the same page.
     """
-    if not request.user.has_perm(removal.permission):  # type: ignore[union-attr]
+    if removal.permission and not request.user.has_perm(removal.permission):  # type: ignore[union-attr]
         raise PermissionDenied
     refused: Refusal | None = None
     mistyped = False

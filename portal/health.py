@@ -9,6 +9,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from redis import Redis, RedisError
 
+from portal.access import open_to
+
 
 def database_answers() -> bool:
     """True when the portal's database answers a query."""
@@ -34,6 +36,7 @@ def broker_answers() -> bool:
 
 
 @never_cache
+@open_to("A load balancer asks; it says only which parts answer.", signed_in=False)
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
     """200 with `{"status": "ok"}` when database and broker answer, else 503."""

@@ -218,6 +218,11 @@ EXAMPLE = {
     "fails": Label("Does not hold", "error", "bad"),
 }
 
+USER = {
+    "active": Label("Active", "check_circle", "good", "Can sign in."),
+    "inactive": Label("Deactivated", "person_off", "off", "Cannot sign in."),
+}
+
 CHECK = {
     "clean": Label("Good", "check_circle", "good", "Nothing stands in the way."),
     "warning": Label("Warnings", "warning", "wait", "It runs; look at the warnings."),
@@ -271,6 +276,7 @@ KINDS = {
     "example": EXAMPLE,
     "match": MATCH,
     "draft": DRAFT,
+    "user": USER,
 }
 
 SIDES = {"finops": "FinOps", "dataverse": "Dataverse"}

@@ -28,8 +28,8 @@ def is_partial(request: HttpRequest) -> bool:
 
 
 def staff_page(view: View) -> View:
-    """Let in signed-in staff only. Others are sent to sign in, or refused; a page
-    whose session ended while it polls is told to reload."""
+    """Let in signed-in staff only, whatever their role: for views that have not said
+    yet which right they need. Use `portal.access.needs`; a test demands it."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

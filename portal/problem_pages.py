@@ -10,6 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
+from portal.accounts.refused import explain
+
 log = structlog.get_logger(__name__)
 
 
@@ -40,15 +42,10 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """403: signed in, but not allowed."""
-    return _problem(
-        request,
-        403,
-        "You may not see this page",
-        "Your user is not allowed to work here. Ask an administrator to make you "
-        "staff, or sign in as somebody else.",
-        "lock",
-    )
+    """403: signed in, but not allowed. Names the right that is missing, the roles that
+    have it, and who can give them."""
+    heading, text = explain(request, exception)
+    return _problem(request, 403, heading, text, "lock")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

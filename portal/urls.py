@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
-from portal.accounts.views import SignInView
 from portal.health import healthz
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
-    path("admin/login/", SignInView.as_view()),
+    path("", include("portal.accounts.urls")),
     path("admin/", admin.site.urls),
-    path("accounts/login/", SignInView.as_view(), name="login"),
-    path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("", include("portal.environments.urls")),
     path("", include("portal.synchronous.urls")),
     path("", include("portal.checks.urls")),

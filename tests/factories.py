@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from itertools import count
 
+from portal.accounts import services as accounts
+from portal.accounts.models import User
+from portal.accounts.roles import Role
 from portal.environments import services as environments
 from portal.environments.models import ConnectionSet, Environment
 from portal.maps import services as maps
@@ -99,3 +102,10 @@ def make_map(
     table_map.state = state
     table_map.save(update_fields=["state"])
     return table_map
+
+
+def make_user(*roles: Role, name: str = "", password: str = "") -> User:
+    """A user with these roles."""
+    return accounts.add_user(
+        name or f"user-{next(_numbers)}", roles=roles, password=password
+    )

@@ -1,27 +1,110 @@
-"""Signing in, in the admin's look."""
+"""Signing in and out, and setting a forgotten password, in the admin's look."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
-from django.contrib.auth.views import LoginView
+from django.contrib import admin, messages
+from django.contrib.auth import views as django_views
+from django.contrib.auth.models import AbstractBaseUser
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse_lazy
 from unfold.forms import AuthenticationForm
 
+from portal.accounts import auditing
+from portal.accounts.models import SignedIn, User
+from portal.accounts.sessions import sign_out_everywhere
+from portal.activity.services import record
 
-class SignInView(LoginView):
+
+class FrameMixin:
+    """The admin's frame around a page for visitors."""
+
+    request: HttpRequest
+    heading = ""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """What the frame needs, and the page's title."""
+        frame = admin.site.each_context(self.request)
+        context = super().get_context_data(**kwargs)  # type: ignore[misc]
+        return {**frame, **context, "title": self.heading}
+
+
+class SignInView(FrameMixin, django_views.LoginView):
     """The one place to sign in; leads to the page asked for, or the dashboard."""
 
     authentication_form = AuthenticationForm
     template_name = "portal/sign_in.html"
     redirect_authenticated_user = True
+    heading = "Sign in"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """The admin's frame around the form."""
-        frame = admin.site.each_context(self.request)
-        return {
-            **frame,
-            **super().get_context_data(**kwargs),
-            "title": "Sign in",
-            "app_path": self.request.get_full_path(),
-        }
+        """Where the form is sent to, with the page asked for."""
+        path = self.request.get_full_path()
+        return {**super().get_context_data(**kwargs), "app_path": path}
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        """Signed in: noted in the activity log."""
+        response = super().form_valid(form)
+        auditing.signed_in(self.request, form.get_user())
+        return response
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        """A wrong password is noted too."""
+        if form.cleaned_data.get("password"):
+            auditing.failed(
+                self.request,
+                form.cleaned_data.get("username", ""),
+                locked=bool(getattr(self.request, "axes_locked_out", False)),
+            )
+        return super().form_invalid(form)
+
+
+class SignOutView(django_views.LogoutView):
+    """Ends the session."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Sign out, and note it."""
+        if isinstance(request.user, AbstractBaseUser):
+            auditing.signed_out(request, request.user)  # type: ignore[arg-type]
+            SignedIn.objects.filter(session_key=request.session.session_key).delete()
+        return super().post(request, *args, **kwargs)
+
+
+class ForgottenView(FrameMixin, django_views.PasswordResetView):
+    """Asks for the mail address; says the same whether there is such a user or not."""
+
+    template_name = "portal/password_forgotten.html"
+    email_template_name = "portal/mail/password.txt"
+    html_email_template_name = "portal/mail/password.html"
+    subject_template_name = "portal/mail/password_subject.txt"
+    success_url = reverse_lazy("password_reset_done")
+    heading = "Forgotten password"
+
+
+class ForgottenSentView(FrameMixin, django_views.PasswordResetDoneView):
+    """Says that a mail is on its way, if there is such a user."""
+
+    template_name = "portal/password_sent.html"
+    heading = "Look into your mail"
+
+
+class SetPasswordView(FrameMixin, django_views.PasswordResetConfirmView):
+    """Sets a password by the link of a mail; every session of the user ends."""
+
+    template_name = "portal/password_set.html"
+    success_url = reverse_lazy("login")
+    heading = "Set a password"
+    user: User
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Set it, note it, and lead to signing in."""
+        response = super().form_valid(form)
+        sign_out_everywhere(self.user)
+        record(
+            "user.password",
+            f"{self.user.username} set a password by a mailed link.",
+            user=self.user,
+        )
+        messages.success(self.request, "Your password is set: sign in with it.")
+        return response

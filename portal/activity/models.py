@@ -6,6 +6,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector
 from django.db import models
 
+from portal.accounts.scope import ScopedManager
 from portal.environments.models import ConnectionSet
 from portal.maps.models import TableMap
 
@@ -63,6 +64,8 @@ class ActivityEvent(models.Model):
     new_state = models.CharField(max_length=20, blank=True)
     correlation_id = models.CharField(max_length=32, blank=True)
     details = models.JSONField(default=dict, blank=True)
+
+    objects = ScopedManager()
 
     class Meta:
         ordering = ["-id"]

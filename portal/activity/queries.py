@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.utils.http import urlencode
 
 from portal.accounts.models import User
+from portal.accounts.scope import EVERYTHING, Scope, scope_of
 from portal.activity.models import SUBJECT, WORDS, ActivityEvent
 from portal.environments.models import ConnectionSet
 from portal.maps.models import TableMap
@@ -72,9 +73,12 @@ class ActivityFilter:
     since: date | None = None
     until: date | None = None
     fixed_map: bool = False
+    scope: Scope = EVERYTHING
 
     @staticmethod
-    def read(values: Mapping[str, str], *, map_id: int | None = None) -> ActivityFilter:
+    def read(
+        values: Mapping[str, str], *, map_id: int | None = None, user: Any = None
+    ) -> ActivityFilter:
         """From a query string; what is unknown is ignored."""
         return ActivityFilter(
             map_id=map_id if map_id is not None else _whole(values.get("map", "")),
@@ -86,6 +90,7 @@ class ActivityFilter:
             since=_date(values.get("from", "")),
             until=_date(values.get("to", "")),
             fixed_map=map_id is not None,
+            scope=scope_of(user),
         )
 
     @property
@@ -150,7 +155,9 @@ def _matching(text: str) -> SearchQuery | None:
 
 def activity_list(filters: ActivityFilter) -> QuerySet[ActivityEvent]:
     """The events a filter selects, with who and which map."""
-    rows = ActivityEvent.objects.select_related("user", "table_map", "connection_set")
+    rows = ActivityEvent.objects.within(filters.scope).select_related(
+        "user", "table_map", "connection_set"
+    )
     if filters.map_id is not None:
         rows = sharing(rows, "table_map_id", filters.map_id)
     if filters.connection_set is not None:
@@ -178,11 +185,17 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def choices() -> dict[str, Any]:
+def choices(user: Any = None) -> dict[str, Any]:
     """What the filter offers."""
     return {
-        "maps": list(TableMap.objects.order_by("name").values_list("pk", "name")),
-        "sets": list(ConnectionSet.objects.order_by("name").values_list("pk", "name")),
+        "maps": list(
+            TableMap.objects.visible_to(user).order_by("name").values_list("pk", "name")
+        ),
+        "sets": list(
+            ConnectionSet.objects.visible_to(user)
+            .order_by("name")
+            .values_list("pk", "name")
+        ),
         "subjects": SUBJECTS,
         "users": list(User.objects.order_by("username").values_list("pk", "username")),
     }

@@ -8,10 +8,14 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.activity import queries
 from portal.activity.changes import changes_text
 from portal.activity.queries import ActivityFilter
-from portal.pages import csv_download, keyset_page, page, staff_page
+from portal.environments.models import ConnectionSet
+from portal.maps.models import TableMap
+from portal.pages import csv_download, keyset_page, page
 
 CSV_COLUMNS = (
     "time",
@@ -27,11 +31,11 @@ CSV_COLUMNS = (
 )
 
 
-@staff_page
+@needs(Right.SEE, picked={"map": TableMap, "set": ConnectionSet})
 @require_safe
 def activity_list(request: HttpRequest) -> HttpResponse:
     """What happened, newest first."""
-    filters = ActivityFilter.read(request.GET)
+    filters = ActivityFilter.read(request.GET, user=request.user)
     return page(
         request,
         "portal/activity_list.html",
@@ -41,17 +45,18 @@ def activity_list(request: HttpRequest) -> HttpResponse:
             "page": keyset_page(
                 queries.activity_list(filters), request, shared=filters.shared
             ),
-            "choices": queries.choices(),
+            "choices": queries.choices(request.user),
         },
         title="Activity",
     )
 
 
-@staff_page
+@needs(Right.SEE, picked={"map": TableMap, "set": ConnectionSet})
 @require_safe
 def export(request: HttpRequest) -> HttpResponse:
     """The events that match the filter as CSV."""
-    rows = queries.activity_list(ActivityFilter.read(request.GET)).order_by("-id")
+    filters = ActivityFilter.read(request.GET, user=request.user)
+    rows = queries.activity_list(filters).order_by("-id")
 
     def lines() -> Iterator[list[Any]]:
         for event in rows.iterator(chunk_size=2000):

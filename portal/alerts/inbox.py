@@ -9,7 +9,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from portal.alerts.models import InboxItem
+from portal.access import is_limited
+from portal.alerts.models import Alert, InboxItem
 from portal.pages import sharing
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def items(user: User, *, unread_only: bool = False) -> QuerySet[InboxItem]:
     rows = sharing(InboxItem.objects.all(), "user_id", user.pk).select_related(
         "alert__connection_set", "alert__table_map"
     )
+    if is_limited(user):
+        rows = rows.filter(alert__in=Alert.objects.visible_to(user).values("pk"))
     return rows.filter(read_at=None) if unread_only else rows
 
 

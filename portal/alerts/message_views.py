@@ -11,16 +11,18 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.alerts import delivering, inbox
 from portal.alerts.message_queries import DeliveryFilter, choices, delivery_list
 from portal.mailing.configuration import outgoing
-from portal.pages import chosen_ids, keyset_page, page, safe_next, staff_page
+from portal.pages import chosen_ids, keyset_page, page, safe_next
 from portal.refusals import NotFound
 
 RETRY = "alerts.change_delivery"
 
 
-@staff_page
+@needs(Right.SEE, whole=True)
 @require_safe
 def delivery_list_page(request: HttpRequest) -> HttpResponse:
     """Messages that match the filter, newest first."""
@@ -41,7 +43,7 @@ def delivery_list_page(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.MEND, whole=True)
 @require_POST
 def delivery_retry(request: HttpRequest) -> HttpResponse:
     """Send the chosen messages again."""
@@ -62,7 +64,7 @@ def delivery_retry(request: HttpRequest) -> HttpResponse:
     return redirect(back)
 
 
-@staff_page
+@needs(Right.SEE)
 @require_safe
 def inbox_page(request: HttpRequest) -> HttpResponse:
     """The alerts this user was told of, unread ones marked."""
@@ -81,7 +83,7 @@ def inbox_page(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.SEE)
 @require_POST
 def inbox_mark(request: HttpRequest) -> HttpResponse:
     """Mark the chosen items, or all, as read; or the chosen ones as unread."""

@@ -10,6 +10,7 @@ from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.utils import timezone
 from django.utils.http import urlencode
 
+from portal.accounts.scope import EVERYTHING, Scope, scope_of
 from portal.alerts.models import Alert, Severity
 from portal.environments.models import ConnectionSet
 
@@ -30,9 +31,10 @@ class AlertFilter:
     state: str = "open"
     severity: str = ""
     connection_set: int | None = None
+    scope: Scope = EVERYTHING
 
     @staticmethod
-    def read(values: Mapping[str, str]) -> AlertFilter:
+    def read(values: Mapping[str, str], user: Any = None) -> AlertFilter:
         """From a query string; what is unknown is ignored."""
         state = values.get("state", "")
         severity = values.get("severity", "")
@@ -43,6 +45,7 @@ class AlertFilter:
             connection_set=int(chosen)
             if chosen.isdecimal() and len(chosen) < 19
             else None,
+            scope=scope_of(user),
         )
 
     @property
@@ -63,7 +66,7 @@ class AlertFilter:
 
 def alert_list(filters: AlertFilter) -> QuerySet[Alert]:
     """The alerts a filter selects, with what they are about."""
-    rows = Alert.objects.select_related(
+    rows = Alert.objects.within(filters.scope).select_related(
         "connection_set", "table_map", "acknowledged_by"
     )
     if filters.state != "all":
@@ -75,12 +78,16 @@ def alert_list(filters: AlertFilter) -> QuerySet[Alert]:
     return rows
 
 
-def choices() -> dict[str, Any]:
+def choices(user: Any = None) -> dict[str, Any]:
     """What the filter offers."""
     return {
         "states": (("open", "Open"), ("closed", "Closed"), ("all", "All")),
         "severities": Severity.choices,
-        "sets": list(ConnectionSet.objects.order_by("name").values_list("pk", "name")),
+        "sets": list(
+            ConnectionSet.objects.visible_to(user)
+            .order_by("name")
+            .values_list("pk", "name")
+        ),
     }
 
 
@@ -93,10 +100,11 @@ class OpenAlerts:
     more: int
 
 
-def open_alerts() -> OpenAlerts:
+def open_alerts(user: Any = None) -> OpenAlerts:
     """The worst unacknowledged alerts, in one query."""
     rows = list(
-        Alert.objects.filter(closed_at=None, acknowledged_at=None)
+        Alert.objects.visible_to(user)
+        .filter(closed_at=None, acknowledged_at=None)
         .exclude(snoozed_until__gt=timezone.now())
         .select_related("connection_set", "table_map")
         .order_by(_WORST_FIRST, "-id")[:100]

@@ -16,6 +16,8 @@ from django.views.decorators.http import (
     require_safe,
 )
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.alerts import measures, rule_services, telling
 from portal.alerts.audience import audience_of
 from portal.alerts.models import AlertRule
@@ -23,7 +25,7 @@ from portal.alerts.rule_form import SECTIONS, RuleForm
 from portal.alerts.words import sentence
 from portal.confirming import Removal, confirm_removal
 from portal.mailing.configuration import outgoing
-from portal.pages import page, staff_page
+from portal.pages import page
 from portal.refusals import Refusal
 
 ADD, CHANGE = "alerts.add_alertrule", "alerts.change_alertrule"
@@ -40,7 +42,7 @@ def _need(request: HttpRequest, right: str) -> None:
         raise PermissionDenied
 
 
-@staff_page
+@needs(Right.SEE, whole=True)
 @require_safe
 def rule_list(request: HttpRequest) -> HttpResponse:
     """All rules, in words."""
@@ -61,7 +63,7 @@ def rule_list(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.ALERT_RULES, whole=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def rule_new(request: HttpRequest) -> HttpResponse:
     """A form for a new one."""
@@ -69,7 +71,7 @@ def rule_new(request: HttpRequest) -> HttpResponse:
     return _edit(request, None)
 
 
-@staff_page
+@needs(Right.SEE, post=Right.ALERT_RULES, of=AlertRule, whole=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def rule_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One rule, what it finds now, whom it tells."""
@@ -128,7 +130,7 @@ def _readings(rule: AlertRule) -> list[dict[str, Any]]:
     ]
 
 
-@staff_page
+@needs(Right.ALERT_RULES, of=AlertRule, whole=True)
 @require_POST
 def rule_switch(request: HttpRequest, pk: int) -> HttpResponse:
     """Switch a rule on or off."""
@@ -140,7 +142,7 @@ def rule_switch(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("alert_rule_list")
 
 
-@staff_page
+@needs(Right.ALERT_RULES, of=AlertRule, whole=True)
 @require_POST
 def rule_test(request: HttpRequest, pk: int) -> HttpResponse:
     """Send a test to all whom the rule tells."""
@@ -161,7 +163,7 @@ def rule_test(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("alert_rule_page", pk=pk)
 
 
-@staff_page
+@needs(Right.ALERT_RULES, of=AlertRule, whole=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def rule_delete(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for the name, then delete."""

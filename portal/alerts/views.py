@@ -10,11 +10,14 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.alerts import inbox, queries, services
 from portal.alerts.models import Alert
 from portal.alerts.queries import AlertFilter
 from portal.alerts.targets import target_of
-from portal.pages import chosen_ids, keyset_page, page, safe_next, staff_page
+from portal.environments.models import ConnectionSet
+from portal.pages import chosen_ids, keyset_page, page, safe_next
 from portal.refusals import Refusal
 
 MESSAGES_SHOWN = 20
@@ -26,11 +29,11 @@ SNOOZES = (
 )
 
 
-@staff_page
+@needs(Right.SEE, picked={"set": ConnectionSet})
 @require_safe
 def alert_list(request: HttpRequest) -> HttpResponse:
     """Alerts that match the filter, newest first."""
-    filters = AlertFilter.read(request.GET)
+    filters = AlertFilter.read(request.GET, request.user)
     return page(
         request,
         "portal/alert_list.html",
@@ -38,7 +41,7 @@ def alert_list(request: HttpRequest) -> HttpResponse:
             "filters": filters,
             "query": filters.query,
             "page": keyset_page(queries.alert_list(filters), request),
-            "choices": queries.choices(),
+            "choices": queries.choices(request.user),
             "snoozes": SNOOZES,
             "tab": "alerts",
         },
@@ -46,7 +49,7 @@ def alert_list(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.SEE, of=Alert)
 @require_safe
 def alert_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One alert: what it is about, what to open, whom it was told."""
@@ -69,7 +72,7 @@ def alert_page(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.MEND, picked={"alert": Alert})
 @require_POST
 def mark(request: HttpRequest) -> HttpResponse:
     """Acknowledge, snooze or close the chosen alerts."""

@@ -16,10 +16,12 @@ from django.views.decorators.http import (
     require_safe,
 )
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.alerts import delivering, webhooks
 from portal.alerts.models import Webhook
 from portal.confirming import Removal, confirm_removal
-from portal.pages import page, staff_page
+from portal.pages import page
 from portal.refusals import Refusal
 
 CHANGE, DELETE = "alerts.change_webhook", "alerts.delete_webhook"
@@ -50,7 +52,7 @@ def _need(request: HttpRequest, right: str) -> None:
         raise PermissionDenied
 
 
-@staff_page
+@needs(Right.ALERT_RULES, whole=True)
 @require_safe
 def webhook_list(request: HttpRequest) -> HttpResponse:
     """All of them."""
@@ -64,14 +66,14 @@ def webhook_list(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.ALERT_RULES, whole=True)
 @ASKING
 def webhook_new(request: HttpRequest) -> HttpResponse:
     """A form for a new one."""
     return _edit(request, None)
 
 
-@staff_page
+@needs(Right.ALERT_RULES, whole=True)
 @ASKING
 def webhook_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One of them, with its secret: the receiver needs it."""
@@ -111,7 +113,7 @@ def _edit(request: HttpRequest, webhook: Webhook | None) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.ALERT_RULES, whole=True)
 @require_POST
 def webhook_test(request: HttpRequest, pk: int) -> HttpResponse:
     """Send a test now and say what was answered."""
@@ -126,7 +128,7 @@ def webhook_test(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("webhook_page", pk=pk)
 
 
-@staff_page
+@needs(Right.ALERT_RULES, whole=True)
 @ASKING
 def webhook_delete(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for the name, then delete."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from portal.accounts.scope import ScopedManager
 from portal.maps.models import DirectionChoices, TableMap
 
 
@@ -56,6 +57,8 @@ class Approval(models.Model):
         blank=True,
         related_name="+",
     )
+
+    objects = ScopedManager("table_map__connection_set")
 
     class Meta:
         ordering = ["-id"]

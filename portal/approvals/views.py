@@ -10,20 +10,24 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.approvals import guarding, services
 from portal.approvals.guarding import GuardValues
 from portal.approvals.models import Approval
 from portal.maps.models import TableMap
-from portal.pages import keyset_page, page, staff_page
+from portal.pages import keyset_page, page
 from portal.refusals import NotFound, Refusal
 from portal.sync.journal import key_text
 
 
-@staff_page
+@needs(Right.SEE)
 @require_safe
 def approval_list(request: HttpRequest) -> HttpResponse:
     """Held waves, newest first; those that wait are marked."""
-    rows = Approval.objects.select_related("table_map", "decided_by")
+    rows = Approval.objects.visible_to(request.user).select_related(
+        "table_map", "decided_by"
+    )
     return page(
         request,
         "portal/approval_list.html",
@@ -32,7 +36,7 @@ def approval_list(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.SEE, of=Approval, all_companies=True)
 @require_safe
 def approval_page(request: HttpRequest, approval_id: int) -> HttpResponse:
     """One held wave: how many of how many, some of the records, and the decision."""
@@ -55,7 +59,7 @@ def approval_page(request: HttpRequest, approval_id: int) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.RUN, of=Approval)
 @require_POST
 def decide(request: HttpRequest, approval_id: int) -> HttpResponse:
     """Approve or reject."""
@@ -82,7 +86,7 @@ def decide(request: HttpRequest, approval_id: int) -> HttpResponse:
     return redirect("approval_page", approval_id)
 
 
-@staff_page
+@needs(Right.EDIT_MAPS, of=TableMap)
 @require_POST
 def change_guard(request: HttpRequest, map_id: int) -> HttpResponse:
     """Set when the changes of a map are held."""

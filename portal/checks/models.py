@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from portal.accounts.scope import ScopedManager
 from portal.environments.models import ConnectionSet
 from portal.maps.models import TableMap
 from syncengine.mapping.model import HealthFinding, Severity
@@ -31,6 +32,8 @@ class HealthReport(models.Model):
     findings = models.JSONField(default=list)
     needs = models.JSONField(default=list)
     needed_by = models.JSONField(default=list)
+
+    objects = ScopedManager()
 
     class Meta:
         ordering = ["-checked_at"]

@@ -7,15 +7,18 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.checks.queries import checkable_maps, map_health
 from portal.checks.run_plan import planned_maps
 from portal.checks.runs import inspect_run
 from portal.checks.services import check_map
-from portal.pages import chosen_ids, staff_page
+from portal.maps.models import TableMap
+from portal.pages import chosen_ids
 
 
 @never_cache
-@staff_page
+@needs(Right.SEE, of=TableMap)
 @require_safe
 def health(request: HttpRequest, map_id: int) -> HttpResponse:
     """Check a map now and show what was found; nothing but the kept report changes."""
@@ -26,7 +29,7 @@ def health(request: HttpRequest, map_id: int) -> HttpResponse:
 
 
 @never_cache
-@staff_page
+@needs(Right.SEE, picked={"map": TableMap})
 @require_safe
 def run_check(request: HttpRequest) -> HttpResponse:
     """What would keep the chosen maps from running, and what to know before."""

@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q
 
+from portal.accounts.scope import ScopedManager
 from portal.environments.models import ConnectionSet, SideChoices
 from portal.maps.models import TableMap
 from syncengine.reconcile import DifferenceKind
@@ -91,6 +92,8 @@ class Comparison(models.Model):
     failed = models.BigIntegerField(default=0)
     kept = models.BigIntegerField(default=0, help_text="Differences that are listed.")
 
+    objects = ScopedManager("table_map__connection_set")
+
     class Meta:
         ordering = ["-id"]
         constraints = [
@@ -168,6 +171,8 @@ class FoundDifference(models.Model):
     key_text = models.TextField()
     reason = models.TextField(blank=True)
     failure = models.TextField(blank=True)
+
+    objects = ScopedManager("comparison__table_map__connection_set", key="key")
 
     class Meta:
         ordering = ["comparison", "-id"]

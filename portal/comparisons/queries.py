@@ -134,10 +134,10 @@ class DifferenceFilter:
 
 
 def differences(
-    comparison: Comparison, filters: DifferenceFilter
+    comparison: Comparison, filters: DifferenceFilter, user: Any = None
 ) -> QuerySet[FoundDifference]:
     """The kept differences that match, with their columns."""
-    rows = FoundDifference.objects.filter(comparison=comparison)
+    rows = FoundDifference.objects.visible_to(user).filter(comparison=comparison)
     if filters.kind:
         rows = rows.filter(kind=filters.kind)
     if filters.key:
@@ -159,10 +159,12 @@ def columns_found(comparison: Comparison) -> Sequence[str]:
 
 
 def csv_rows(
-    comparison: Comparison, filters: DifferenceFilter | None = None
+    comparison: Comparison,
+    filters: DifferenceFilter | None = None,
+    user: Any = None,
 ) -> Iterator[list[Any]]:
     """One line for each differing column, or for a record without any."""
-    rows = differences(comparison, filters or DifferenceFilter())
+    rows = differences(comparison, filters or DifferenceFilter(), user)
     for one in rows.order_by("id").iterator(chunk_size=2000):
         before = [one.kind, one.key_text]
         after = [one.reason, one.failure]

@@ -14,6 +14,8 @@ from django.views.decorators.http import (
     require_safe,
 )
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.comparisons import queries, schedules, services
 from portal.comparisons.models import Comparison, FoundDifference
 from portal.comparisons.queries import DifferenceFilter
@@ -24,7 +26,6 @@ from portal.pages import (
     keyset_page,
     page,
     safe_next,
-    staff_page,
 )
 from portal.refusals import NotFound, Refusal
 from syncengine.mapping.model import Side
@@ -43,13 +44,13 @@ def _map_or_404(map_id: int) -> TableMap:
     )
 
 
-@staff_page
+@needs(Right.SEE, of=Comparison)
 @require_safe
 def comparison_page(request: HttpRequest, comparison_id: int) -> HttpResponse:
     """One comparison: progress or counts, and what differs."""
     comparison = _comparison_or_404(comparison_id)
     filters = DifferenceFilter.read(request.GET)
-    rows = queries.differences(comparison, filters)
+    rows = queries.differences(comparison, filters, request.user)
     return page(
         request,
         "portal/comparison_page.html",
@@ -67,7 +68,7 @@ def comparison_page(request: HttpRequest, comparison_id: int) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.SEE, of=Comparison)
 @require_safe
 def comparison_live(request: HttpRequest, comparison_id: int) -> HttpResponse:
     """The changing part while it works; a reload once it has ended."""
@@ -87,7 +88,7 @@ def _expected(comparison: Comparison) -> int:
     return last.rows_read if last is not None else 0
 
 
-@staff_page
+@needs(Right.COMPARE, of=TableMap)
 @require_POST
 def start(request: HttpRequest, map_id: int) -> HttpResponse:
     """Have a map compared."""
@@ -100,7 +101,7 @@ def start(request: HttpRequest, map_id: int) -> HttpResponse:
     return redirect("comparison_page", comparison.pk)
 
 
-@staff_page
+@needs(Right.COMPARE, of=Comparison)
 @require_POST
 def cancel(request: HttpRequest, comparison_id: int) -> HttpResponse:
     """End a comparison."""
@@ -112,7 +113,7 @@ def cancel(request: HttpRequest, comparison_id: int) -> HttpResponse:
     return redirect("comparison_page", comparison.pk)
 
 
-@staff_page
+@needs(Right.COMPARE, of=Comparison)
 @require_http_methods(["GET", "HEAD", "POST"])
 def repair(request: HttpRequest, comparison_id: int) -> HttpResponse:
     """Ask which side wins and what that means, then have it repaired."""
@@ -166,16 +167,17 @@ def repair(request: HttpRequest, comparison_id: int) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.SEE, of=Comparison)
 @require_safe
 def export(request: HttpRequest, comparison_id: int) -> HttpResponse:
     """The differences that match the filter as CSV."""
     comparison = _comparison_or_404(comparison_id)
-    rows = queries.csv_rows(comparison, DifferenceFilter.read(request.GET))
+    filters = DifferenceFilter.read(request.GET)
+    rows = queries.csv_rows(comparison, filters, request.user)
     return csv_download(f"comparison-{comparison.pk}.csv", queries.CSV_COLUMNS, rows)
 
 
-@staff_page
+@needs(Right.COMPARE, of=TableMap)
 @require_POST
 def schedule(request: HttpRequest, map_id: int) -> HttpResponse:
     """Compare the map, or its whole connection set, each day; or no more."""

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.http import urlencode
 
+from portal.accounts.scope import EVERYTHING, Scope, scope_of
 from portal.errors.models import Conflict, ConflictState
 from portal.labels import POLICIES
 from portal.maps.models import TableMap
@@ -33,9 +34,10 @@ class ConflictFilter:
     column: str = ""
     key: str = ""
     period: str = ""
+    scope: Scope = EVERYTHING
 
     @staticmethod
-    def read(values: Mapping[str, str]) -> ConflictFilter:
+    def read(values: Mapping[str, str], user: Any = None) -> ConflictFilter:
         """From a query string or a form; what is unknown is ignored."""
 
         def known(name: str, choices: Any) -> str:
@@ -51,6 +53,7 @@ class ConflictFilter:
             column=values.get("column", "").strip(),
             key=values.get("key", "").strip(),
             period=known("period", PERIODS),
+            scope=scope_of(user),
         )
 
     @property
@@ -80,7 +83,7 @@ class ConflictFilter:
 
 def matching(filters: ConflictFilter) -> QuerySet[Conflict]:
     """The conflicts a filter selects."""
-    rows = Conflict.objects.all()
+    rows = Conflict.objects.within(filters.scope)
     equal = {
         "table_map_id": filters.map_id,
         "state": filters.state,
@@ -108,10 +111,15 @@ def conflict_list(filters: ConflictFilter) -> QuerySet[Conflict]:
 
 def choices(filters: ConflictFilter) -> dict[str, Any]:
     """What the filter offers: maps, and the columns that conflicted lately."""
-    newest = Conflict.objects.order_by("-id").values_list("column", flat=True)
+    visible = Conflict.objects.within(filters.scope)
+    newest = visible.order_by("-id").values_list("column", flat=True)
     columns = {name for name in newest[:COLUMNS_FROM] if name}
     return {
-        "maps": list(TableMap.objects.order_by("name").values_list("pk", "name")),
+        "maps": list(
+            TableMap.objects.within(filters.scope)
+            .order_by("name")
+            .values_list("pk", "name")
+        ),
         "states": ConflictState.choices,
         "policies": list(POLICIES.items()),
         "columns": sorted(columns | ({filters.column} - {""})),
@@ -129,9 +137,10 @@ def choices(filters: ConflictFilter) -> dict[str, Any]:
     }
 
 
-def undecided_count() -> int:
+def undecided_count(user: Any = None) -> int:
     """How many conflicts wait for a person."""
-    return Conflict.objects.filter(state=ConflictState.UNDECIDED).count()
+    rows = Conflict.objects.visible_to(user)
+    return rows.filter(state=ConflictState.UNDECIDED).count()
 
 
 @dataclass(frozen=True)

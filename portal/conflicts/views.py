@@ -13,18 +13,20 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.conflicts import queries, services
 from portal.conflicts.queries import ConflictFilter
 from portal.conflicts.services import ConflictChanged
 from portal.errors.models import Conflict
 from portal.labels import SIDES
+from portal.maps.models import TableMap
 from portal.pages import (
     chosen_ids,
     csv_download,
     keyset_page,
     page,
     safe_next,
-    staff_page,
 )
 from portal.refusals import Refusal
 from syncengine.mapping.model import Side
@@ -48,11 +50,11 @@ CSV_COLUMNS = (
 )
 
 
-@staff_page
+@needs(Right.SEE, picked={"map": TableMap})
 @require_safe
 def conflict_list(request: HttpRequest) -> HttpResponse:
     """Conflicts that match the filter, newest first."""
-    filters = ConflictFilter.read(request.GET)
+    filters = ConflictFilter.read(request.GET, request.user)
     return page(
         request,
         "portal/conflict_list.html",
@@ -61,13 +63,13 @@ def conflict_list(request: HttpRequest) -> HttpResponse:
             "query": filters.query,
             "page": keyset_page(queries.conflict_list(filters), request),
             "choices": queries.choices(filters),
-            "undecided": queries.undecided_count(),
+            "undecided": queries.undecided_count(request.user),
         },
         title="Conflicts",
     )
 
 
-@staff_page
+@needs(Right.SEE, of=Conflict)
 @require_safe
 def conflict_page(request: HttpRequest, conflict_id: int) -> HttpResponse:
     """One conflict with both versions of the row."""
@@ -104,7 +106,7 @@ def _page(
     )
 
 
-@staff_page
+@needs(Right.MEND, of=Conflict)
 @require_POST
 def use(request: HttpRequest, conflict_id: int) -> HttpResponse:
     """Give both sides one side's version; asks first unless already confirmed."""
@@ -133,12 +135,12 @@ def use(request: HttpRequest, conflict_id: int) -> HttpResponse:
     return redirect("conflict_page", conflict.pk)
 
 
-@staff_page
+@needs(Right.MEND, picked={"conflict": Conflict, "map": TableMap})
 @require_POST
 def use_many(request: HttpRequest) -> HttpResponse:
     """Have one side's version used for the ticked conflicts, or for all that match the
     filter; asks first unless already confirmed."""
-    chosen, all_matching = _chosen(request.POST)
+    chosen, all_matching = _chosen(request)
     back = safe_next(request, reverse("conflict_list"))
     side = _side(request.POST)
     chosen = chosen.filter(state__in=services.DECIDABLE, finops_key__isnull=False)
@@ -171,11 +173,11 @@ def use_many(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.SEE, picked={"map": TableMap})
 @require_safe
 def export(request: HttpRequest) -> HttpResponse:
     """The conflicts that match the filter as CSV."""
-    filters = ConflictFilter.read(request.GET)
+    filters = ConflictFilter.read(request.GET, request.user)
     rows = queries.matching(filters).select_related("table_map", "decided_by")
 
     def lines() -> Iterator[list[Any]]:
@@ -232,11 +234,12 @@ def _seen(values: QueryDict) -> dict[Side, dict[str, str | None] | None] | None:
         return None
 
 
-def _chosen(values: QueryDict) -> tuple[QuerySet[Conflict], bool]:
+def _chosen(request: HttpRequest) -> tuple[QuerySet[Conflict], bool]:
+    values = request.POST
     if values.get("scope") == "matching":
-        return queries.matching(ConflictFilter.read(values)), True
+        return queries.matching(ConflictFilter.read(values, request.user)), True
     ids = chosen_ids(values.getlist("conflict"))
-    return Conflict.objects.filter(pk__in=ids), False
+    return Conflict.objects.visible_to(request.user).filter(pk__in=ids), False
 
 
 def _user(request: HttpRequest) -> Any:

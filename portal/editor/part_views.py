@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.editor import examples, services
 from portal.editor.content import (
     declare_lookup,
@@ -24,7 +25,6 @@ from portal.editor.content import (
 )
 from portal.editor.example_context import examples_context
 from portal.editor.showing import (
-    RIGHT,
     Desk,
     checked,
     desk,
@@ -41,11 +41,12 @@ from portal.maps.models import (
     ConflictPolicyChoices,
     OnErrorChoices,
     OnFilterExitChoices,
+    TableMap,
 )
 from portal.maps.shown_changes import shown
 from portal.overview import preview_tab
 from portal.overview.map_filters import filter_card
-from portal.pages import page, staff_page
+from portal.pages import page
 from portal.refusals import Refusal
 from syncengine.mapping.comparison import compare_maps
 from syncengine.mapping.model import (
@@ -64,7 +65,7 @@ SETTINGS = {
 }
 
 
-@staff_page
+@needs(Right.SEE, of=TableMap, all_companies=True)
 @require_safe
 def part(request: HttpRequest, map_id: int, part: str) -> HttpResponse:
     """A page of the editor beside the grid."""
@@ -124,7 +125,7 @@ def filters_change(request: HttpRequest, map_id: int) -> HttpResponse:
     return response
 
 
-@staff_page
+@needs(Right.SEE, of=TableMap, all_companies=True)
 @require_safe
 def filters_tried(request: HttpRequest, map_id: int) -> HttpResponse:
     """Count and show rows by the filters of the draft."""
@@ -286,13 +287,11 @@ def try_run(request: HttpRequest, map_id: int) -> HttpResponse:
 # -- publishing ---------------------------------------------------------------------
 
 
-@staff_page
+@needs(Right.EDIT_MAPS, of=TableMap)
 @require_http_methods(["GET", "HEAD", "POST"])
 def publish(request: HttpRequest, map_id: int) -> HttpResponse:
     """Show what the draft changes, ask for publisher and version, and make it the
     map's version."""
-    if not request.user.has_perm(RIGHT):  # type: ignore[union-attr]
-        raise PermissionDenied
     table_map = find_map(map_id)
     one = desk(request, table_map)
     if one.row is None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from portal.accounts.roles import Right
 from portal.editor import services
 from portal.editor.checking import Checked, check
 from portal.editor.content import Draft, draft_of
@@ -19,7 +20,7 @@ from portal.maps.preparation import definition
 from portal.maps.versions import why_fixed
 from syncengine.mapping.model import ColumnMap, HealthFinding, Side
 
-RIGHT = "maps.change_tablemap"
+RIGHT = Right.EDIT_MAPS.permission
 PARTS = {
     "columns": "Columns",
     "filters": "Filters",

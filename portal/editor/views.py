@@ -8,7 +8,6 @@ from functools import wraps
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -18,6 +17,8 @@ from django.views.decorators.http import (
     require_safe,
 )
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.editor import services, tables
 from portal.editor.content import (
     Edit,
@@ -31,7 +32,6 @@ from portal.editor.forms import line_of, line_with_rule, new_line
 from portal.editor.line_panel import panel_context
 from portal.editor.pickers import choices, unmapped
 from portal.editor.showing import (
-    RIGHT,
     Desk,
     checked,
     desk,
@@ -40,7 +40,7 @@ from portal.editor.showing import (
     summary,
 )
 from portal.maps.models import TableMap
-from portal.pages import View, page, staff_page
+from portal.pages import View, page
 from portal.refusals import Refusal
 from syncengine.mapping.model import Side
 
@@ -61,11 +61,9 @@ def changing(view: View) -> View:
     """A POST that changes the draft, by those who may."""
 
     @wraps(view)
-    @staff_page
+    @needs(Right.EDIT_MAPS, of=TableMap)
     @require_POST
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not request.user.has_perm(RIGHT):  # type: ignore[union-attr]
-            raise PermissionDenied
         return view(request, *args, **kwargs)
 
     return guarded
@@ -76,7 +74,7 @@ def refused_answer(request: HttpRequest, refused: Refusal) -> HttpResponse:
     return render(request, "portal/editor/_refused_change.html", {"refused": refused})
 
 
-@staff_page
+@needs(Right.SEE, of=TableMap, all_companies=True)
 @require_safe
 def columns(request: HttpRequest, map_id: int) -> HttpResponse:
     """The grid of column maps."""
@@ -177,12 +175,10 @@ def take_over(request: HttpRequest, map_id: int) -> HttpResponse:
     return redirect("map_edit", map_id=map_id)
 
 
-@staff_page
+@needs(Right.EDIT_MAPS, of=TableMap)
 @require_http_methods(["GET", "HEAD", "POST"])
 def discard(request: HttpRequest, map_id: int) -> HttpResponse:
     """Ask, then throw the draft away."""
-    if not request.user.has_perm(RIGHT):  # type: ignore[union-attr]
-        raise PermissionDenied
     table_map = find_map(map_id)
     one = desk(request, table_map)
     if one.row is None:
@@ -297,7 +293,7 @@ def line_move(request: HttpRequest, map_id: int, line_id: int) -> HttpResponse:
     return _answer(request, map_id, edit, f"move {line_id}", _regridded)
 
 
-@staff_page
+@needs(Right.SEE, of=TableMap, all_companies=True)
 @require_safe
 def line_panel(request: HttpRequest, map_id: int, line_id: int) -> HttpResponse:
     """All of one line: its columns, and what makes its value."""

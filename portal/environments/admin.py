@@ -17,6 +17,7 @@ from portal.administration import ReadOnlyAdmin, ReadOnlyInline
 from portal.environments import services
 from portal.environments.forms import EnvironmentForm
 from portal.environments.models import (
+    Access,
     ConnectionSet,
     Environment,
     IntegrationKey,
@@ -233,6 +234,14 @@ class IntegrationKeyColumnInline(TabularInline):
 
     model = IntegrationKeyColumn
     extra = 1
+
+
+@admin.register(Access)
+class AccessAdmin(ReadOnlyAdmin):
+    """What limited users may see; changed on their pages."""
+
+    list_display = ("user", "connection_set", "finops_company")
+    list_select_related = ("user", "connection_set")
 
 
 @admin.register(IntegrationKey)

@@ -6,15 +6,16 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.environments.limits import FIELDS, set_limits
 from portal.environments.models import ConnectionSet
-from portal.pages import page, staff_page
+from portal.pages import page
 from portal.refusals import Refusal
 
 
@@ -26,12 +27,10 @@ class LimitsForm(forms.ModelForm):
         fields = FIELDS
 
 
-@staff_page
+@needs(Right.LINK, of=ConnectionSet)
 @require_http_methods(["GET", "HEAD", "POST"])
 def limits(request: HttpRequest, pk: int) -> HttpResponse:
     """Show and change the limits."""
-    if not request.user.has_perm("environments.change_connectionset"):  # type: ignore[union-attr]
-        raise PermissionDenied
     connection_set = get_object_or_404(ConnectionSet, pk=pk)
     form = LimitsForm(request.POST or None, instance=connection_set)
     refused: Refusal | None = None

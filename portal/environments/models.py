@@ -8,6 +8,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
 
+from portal.accounts.scope import ScopedManager
 from portal.fields import EncryptedTextField
 from syncengine.mapping.model import LegalEntityPair, Side
 
@@ -60,6 +61,8 @@ class Environment(models.Model):
         editable=False,
         help_text="Our own commits there wait for no other system (synchronous mode).",
     )
+
+    objects = ScopedManager("finops_set", "dataverse_set")
 
     class Meta:
         ordering = ["name"]
@@ -185,6 +188,8 @@ class ConnectionSet(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = ScopedManager("pk")
+
     class Meta:
         ordering = ["name"]
         constraints = [
@@ -219,6 +224,8 @@ class LegalEntity(models.Model):
     finops_code = models.CharField(max_length=60)
     dataverse_code = models.CharField(max_length=60)
 
+    objects = ScopedManager()
+
     class Meta:
         verbose_name_plural = "legal entities"
         ordering = ["finops_code"]
@@ -235,6 +242,33 @@ class LegalEntity(models.Model):
 
     def __str__(self) -> str:
         return f"{self.finops_code} / {self.dataverse_code}"
+
+
+class Access(models.Model):
+    """A part of what a limited user may see: a whole connection set, or one company of
+    it under its code on each side."""
+
+    user = models.ForeignKey(
+        "accounts.User", on_delete=models.CASCADE, related_name="accesses"
+    )
+    connection_set = models.ForeignKey(
+        ConnectionSet, on_delete=models.CASCADE, related_name="accesses"
+    )
+    finops_company = models.CharField(max_length=60, blank=True)
+    dataverse_company = models.CharField(max_length=60, blank=True)
+
+    class Meta:
+        verbose_name_plural = "accesses"
+        ordering = ["user", "connection_set", "finops_company"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "connection_set", "finops_company"],
+                name="access_once_per_company",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.connection_set} {self.finops_company}".rstrip()
 
 
 class StreamState(models.TextChoices):
@@ -290,6 +324,8 @@ class Stream(models.Model):
     acknowledged_revision = models.BigIntegerField(default=0)
     acknowledged_position = models.CharField(max_length=64, blank=True)
     last_change_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ScopedManager()
 
     class Meta:
         ordering = ["connection_set", "source"]

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.checks.services import check_connection_set
 from portal.checks.sets import LEFT, SetCheck, administrator_script, check_alone
 from portal.confirming import Removal, confirm_removal
 from portal.environments import services
 from portal.environments.models import ConnectionSet, Environment
 from portal.environments.queries import linked_set, without_secrets
-from portal.pages import page, staff_page
+from portal.pages import page
 from syncengine.mapping.model import HealthFinding, Severity, Side
 
 MOVED = "DIPV1007"
@@ -53,12 +54,10 @@ def _maps(connection_set: ConnectionSet, found: SetCheck) -> list[dict[str, Any]
     return sorted(maps, key=lambda one: not one["blocked"])
 
 
-@staff_page
+@needs(Right.SEE, of=Environment)
 @require_safe
 def check_environment(request: HttpRequest, pk: int) -> HttpResponse:
     """Reach an environment and show what it lacks; changes nothing."""
-    if not request.user.has_perm("environments.view_environment"):
-        raise PermissionDenied
     environment = get_object_or_404(Environment.objects.defer("dsn"), pk=pk)
     tested = check_alone(environment)
     return page(
@@ -75,12 +74,10 @@ def check_environment(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.SEE, of=ConnectionSet)
 @require_safe
 def check_set(request: HttpRequest, pk: int) -> HttpResponse:
     """Check both environments of a link, its maps and its streams."""
-    if not request.user.has_perm("environments.view_connectionset"):
-        raise PermissionDenied
     connection_set = _linked(pk)
     found = check_connection_set(connection_set)
     return page(
@@ -102,7 +99,7 @@ def check_set(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.LINK, of=ConnectionSet)
 @ASKING
 def unlink(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for the name, then end a link and clean both databases up."""
@@ -122,7 +119,6 @@ def unlink(request: HttpRequest, pk: int) -> HttpResponse:
         verb="Unlink",
         name=connection_set.name,
         kind="connection set",
-        permission="environments.delete_connectionset",
         losses=(
             f"The link between {finops.name} and {dataverse.name} ends: what was "
             "installed there to read changes (replication slot, publication, replica "
@@ -140,7 +136,7 @@ def unlink(request: HttpRequest, pk: int) -> HttpResponse:
     return confirm_removal(request, removal, remove)
 
 
-@staff_page
+@needs(Right.LINK, of=Environment)
 @ASKING
 def delete_environment(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for the name, then forget an environment."""
@@ -157,7 +153,6 @@ def delete_environment(request: HttpRequest, pk: int) -> HttpResponse:
         verb="Delete",
         name=environment.name,
         kind="environment",
-        permission="environments.delete_environment",
         losses=(
             "The portal forgets the environment, its connection string and its "
             "integration keys. Nothing changes in the system itself.",

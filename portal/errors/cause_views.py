@@ -10,20 +10,25 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
+from portal.access import needs
+from portal.accounts.roles import Right
+from portal.accounts.scope import scope_of
 from portal.errors import causes, owning, queries
+from portal.errors.models import ErrorGroup
 from portal.errors.queries import ErrorFilter
-from portal.pages import page, staff_page
+from portal.maps.models import TableMap
+from portal.pages import page
 from portal.refusals import Refusal
 
 CAUSES_A_PAGE = 25
 """Each says much: more would take longer to make than to read."""
 
 
-@staff_page
+@needs(Right.SEE, picked={"map": TableMap, "cause": ErrorGroup})
 @require_safe
 def cause_list(request: HttpRequest) -> HttpResponse:
     """Causes that match the filter, those with most records first."""
-    filters = ErrorFilter.read(request.GET)
+    filters = ErrorFilter.read(request.GET, user=request.user)
     pages = Paginator(causes.causes(filters), CAUSES_A_PAGE)
     shown = pages.get_page(request.GET.get("page"))
     return page(
@@ -33,7 +38,7 @@ def cause_list(request: HttpRequest) -> HttpResponse:
             "filters": filters,
             "query": filters.query,
             "shown": shown,
-            "rows": causes.listed(shown),
+            "rows": causes.listed(shown, filters.scope),
             "records": causes.known_total(filters),
             "choices": queries.choices(filters),
         },
@@ -41,11 +46,11 @@ def cause_list(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.SEE, of=ErrorGroup)
 @require_safe
 def cause_page(request: HttpRequest, cause_id: int) -> HttpResponse:
     """One cause: what it means, how to mend it, and some of its records."""
-    found = causes.explained(cause_id)
+    found = causes.explained(cause_id, scope_of(request.user))
     if found is None:
         raise Http404("This cause does not exist any more.")
     return page(
@@ -56,7 +61,7 @@ def cause_page(request: HttpRequest, cause_id: int) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.MEND, of=ErrorGroup)
 @require_POST
 def cause_assign(request: HttpRequest, cause_id: int) -> HttpResponse:
     """Give the cause to the chosen person, or to nobody."""
@@ -71,7 +76,7 @@ def cause_assign(request: HttpRequest, cause_id: int) -> HttpResponse:
     return redirect("cause_page", cause_id)
 
 
-@staff_page
+@needs(Right.MEND, of=ErrorGroup)
 @require_POST
 def cause_comment(request: HttpRequest, cause_id: int) -> HttpResponse:
     """Write about the cause."""

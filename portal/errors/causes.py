@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import F, QuerySet, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
+from portal.accounts.scope import EVERYTHING, Scope, scope_of
 from portal.errors.models import (
     OPEN_ERROR_STATES,
     CauseComment,
@@ -51,7 +52,9 @@ def causes(filters: ErrorFilter) -> QuerySet[ErrorGroup]:
 
 def narrowed(filters: ErrorFilter) -> QuerySet[ErrorGroup]:
     """The causes of all errors that a filter may select."""
-    rows = ErrorGroup.objects.all()
+    rows = ErrorGroup.objects.within(filters.scope)
+    if filters.scope.parts:
+        rows = rows.filter(pk__in=_visible(filters.scope).values("cause"))
     if filters.cause is not None:
         rows = rows.filter(pk=filters.cause)
     if filters.map_id is not None:
@@ -67,7 +70,7 @@ def known_total(filters: ErrorFilter) -> int | None:
     """How many errors the filter selects, from the counts of causes; None where they
     do not say."""
     column = COUNTED.get(filters.state)
-    if column is None or filters.key:
+    if column is None or filters.key or filters.scope.parts:
         return None
     number = Coalesce(Sum(column), 0)
     if filters.state == ErrorState.OPEN.value:
@@ -80,13 +83,51 @@ def cause_of(filters: ErrorFilter) -> ErrorGroup | None:
     if filters.cause is None:
         return None
     return (
-        ErrorGroup.objects.select_related("table_map").filter(pk=filters.cause).first()
+        ErrorGroup.objects.within(filters.scope)
+        .select_related("table_map")
+        .filter(pk=filters.cause)
+        .first()
     )
 
 
-def open_counts(maps: Sequence[int] | None = None) -> dict[int, tuple[int, int]]:
+def _visible(scope: Scope) -> QuerySet[SyncError]:
+    """All errors within the limits, whose number no cause keeps."""
+    return SyncError.objects.within(scope).order_by()
+
+
+def counted(causes: Iterable[ErrorGroup], scope: Scope) -> list[ErrorGroup]:
+    """Causes whose numbers are those of the errors within the limits."""
+    found = list(causes)
+    if not scope.parts:
+        return found
+    retrying = Count("pk", filter=Q(state=ErrorState.RETRYING))
+    waiting = Count("pk", filter=Q(state__in=OPEN_ERROR_STATES))
+    rows = _visible(scope).filter(cause__in=[one.pk for one in found])
+    numbers = {
+        pk: counts
+        for pk, *counts in rows.values_list("cause").annotate(
+            waiting=waiting, retrying=retrying, kept=Count("pk")
+        )
+    }
+    for one in found:
+        counts = numbers.get(one.pk, [0, 0, 0])
+        one.waiting_count, one.retrying_count, one.kept_count = counts
+    return found
+
+
+def open_counts(
+    maps: Sequence[int] | None = None, user: Any = None
+) -> dict[int, tuple[int, int]]:
     """Open errors, and those of them that are being retried, by map id."""
-    rows = ErrorGroup.objects.filter(waiting_count__gt=0)
+    scope = scope_of(user)
+    if scope.parts:
+        rows = _visible(scope).filter(state__in=OPEN_ERROR_STATES)
+        retried = Count("pk", filter=Q(state=ErrorState.RETRYING))
+        by_map = rows.values_list("table_map").annotate(
+            waiting=Count("pk"), retried=retried
+        )
+        return {map_id: (waiting, retrying) for map_id, waiting, retrying in by_map}
+    rows = ErrorGroup.objects.within(scope).filter(waiting_count__gt=0)
     if maps is not None:
         rows = rows.filter(table_map__in=maps)
     summed = (
@@ -107,11 +148,11 @@ class Listed:
     others: Sequence[ErrorGroup]
 
 
-def listed(shown: Iterable[ErrorGroup]) -> list[Listed]:
+def listed(shown: Iterable[ErrorGroup], scope: Scope = EVERYTHING) -> list[Listed]:
     """What the list says of each of these causes."""
-    causes = list(shown)
+    causes = counted(shown, scope)
     trends = by_hour(one.pk for one in causes)
-    same = elsewhere(causes)
+    same = elsewhere(causes, scope)
     return [
         Listed(
             one,
@@ -141,31 +182,35 @@ class Explained:
     comments: Sequence[CauseComment]
 
 
-def explained(cause_id: int) -> Explained | None:
+def explained(cause_id: int, scope: Scope = EVERYTHING) -> Explained | None:
     """One cause, or None when there is none."""
     chosen = ErrorGroup.objects.select_related("table_map", "assigned_to")
     cause = chosen.filter(pk=cause_id).first()
     if cause is None:
         return None
+    counted([cause], scope)
     known = CODES.get(cause.code)
     return Explained(
         cause,
         known.meaning if known else "",
         known.cure if known else "",
         recovery_of(cause.code).value,
-        samples(cause),
+        samples(cause, scope),
         by_day(cause.pk),
-        [one for one in elsewhere([cause])[cause.signature] if one != cause],
+        [one for one in elsewhere([cause], scope)[cause.signature] if one != cause],
         list(cause.comments.select_related("user").order_by("-id")[:COMMENTS]),
     )
 
 
-def elsewhere(shown: Sequence[ErrorGroup]) -> dict[str, list[ErrorGroup]]:
+def elsewhere(
+    shown: Sequence[ErrorGroup], scope: Scope = EVERYTHING
+) -> dict[str, list[ErrorGroup]]:
     """The causes with open errors, in any map and direction, that are the same as these
     by their signature; one query."""
     found: dict[str, list[ErrorGroup]] = {one.signature: [] for one in shown}
     others = (
-        ErrorGroup.objects.filter(signature__in=list(found), waiting_count__gt=0)
+        ErrorGroup.objects.within(scope)
+        .filter(signature__in=list(found), waiting_count__gt=0)
         .select_related("table_map")
         .order_by("table_map__name", "direction")
     )
@@ -174,9 +219,9 @@ def elsewhere(shown: Sequence[ErrorGroup]) -> dict[str, list[ErrorGroup]]:
     return found
 
 
-def samples(cause: ErrorGroup) -> list[SyncError]:
+def samples(cause: ErrorGroup, scope: Scope = EVERYTHING) -> list[SyncError]:
     """The newest errors of a cause, open ones if there are any."""
-    rows = SyncError.objects.filter(cause=cause).order_by("-id")
+    rows = SyncError.objects.within(scope).filter(cause=cause).order_by("-id")
     if cause.waiting_count:
         rows = rows.filter(state__in=OPEN_ERROR_STATES)
     return list(rows[:SAMPLES])

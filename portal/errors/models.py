@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from portal.accounts.scope import ScopedManager
 from portal.maps.models import DirectionChoices, TableMap
 
 
@@ -56,6 +57,8 @@ class ErrorGroup(models.Model):
         related_name="+",
         db_index=False,
     )
+
+    objects = ScopedManager("table_map__connection_set")
 
     class Meta:
         ordering = ["-waiting_count", "-id"]
@@ -187,6 +190,8 @@ class SyncError(models.Model):
         db_index=False,
     )
 
+    objects = ScopedManager("table_map__connection_set", key="key")
+
     class Meta:
         ordering = ["-last_seen", "-id"]
         constraints = [
@@ -296,6 +301,8 @@ class Conflict(models.Model):
     )
     wanted_side = models.CharField(max_length=10, default="", db_default="", blank=True)
     refusal = models.TextField(default="", db_default="", blank=True)
+
+    objects = ScopedManager("table_map__connection_set", key="finops_key")
 
     class Meta:
         ordering = ["-id"]

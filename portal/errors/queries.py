@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Lower
 from django.utils.http import urlencode
 
+from portal.accounts.scope import EVERYTHING, Scope, scope_of
 from portal.errors.beside import Now
 from portal.errors.models import OPEN_ERROR_STATES, ErrorGroup, ErrorState, SyncError
 from portal.errors.owning import people
@@ -38,9 +39,12 @@ class ErrorFilter:
     cause: int | None = None
     owner: str = ""
     fixed_map: bool = False
+    scope: Scope = EVERYTHING
 
     @staticmethod
-    def read(values: Mapping[str, str], *, map_id: int | None = None) -> ErrorFilter:
+    def read(
+        values: Mapping[str, str], *, map_id: int | None = None, user: Any = None
+    ) -> ErrorFilter:
         """From a query string or a form; what is unknown is ignored."""
         chosen = _whole(values.get("map", ""))
         state = values.get("state", WAITING)
@@ -56,6 +60,7 @@ class ErrorFilter:
             cause=_whole(values.get("cause", "")),
             owner=_owner(values.get("owner", "")),
             fixed_map=map_id is not None,
+            scope=scope_of(user),
         )
 
     @property
@@ -126,7 +131,7 @@ def _whole(text: str) -> int | None:
 
 def matching(filters: ErrorFilter) -> QuerySet[SyncError]:
     """The errors a filter selects."""
-    rows = SyncError.objects.all()
+    rows = SyncError.objects.within(filters.scope)
     if filters.state == WAITING:
         rows = rows.filter(state__in=OPEN_ERROR_STATES)
     elif filters.state != "all":
@@ -150,7 +155,7 @@ def matching(filters: ErrorFilter) -> QuerySet[SyncError]:
 
 
 def _causes_of(filters: ErrorFilter) -> list[int]:
-    causes = owned(ErrorGroup.objects.all(), filters.owner)
+    causes = owned(ErrorGroup.objects.within(filters.scope), filters.owner)
     if filters.code:
         causes = causes.filter(code=filters.code)
     if filters.map_id is not None:
@@ -178,12 +183,16 @@ def errors_by_id(ids: Iterable[int]) -> QuerySet[SyncError]:
 
 def choices(filters: ErrorFilter) -> dict[str, Any]:
     """What the filter offers: maps and the codes of errors that are kept."""
-    causes = ErrorGroup.objects.order_by()
+    causes = ErrorGroup.objects.within(filters.scope).order_by()
     maps: list[tuple[int, str]] = []
     if filters.fixed_map:
         causes = causes.filter(table_map=filters.map_id)
     else:
-        maps = list(TableMap.objects.order_by("name").values_list("pk", "name"))
+        maps = list(
+            TableMap.objects.within(filters.scope)
+            .order_by("name")
+            .values_list("pk", "name")
+        )
     codes = set(causes.values_list("code", flat=True).distinct())
     codes |= {filters.code} - {""}
     owners = [(NOBODY, "Nobody")]

@@ -5,28 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from portal.access import may, needs
+from portal.accounts.roles import Right
 from portal.errors import beside, mending, queries
 from portal.errors.models import OPEN_ERROR_STATES, SyncError
-from portal.pages import page, staff_page
+from portal.pages import page
 from portal.refusals import Refusal
 from syncengine.mapping.causes import CODES
 
-MAY_MEND = "maps.add_mapversion"
 
-
-@staff_page
+@needs(Right.SEE, of=SyncError)
 @require_safe
 def error_page(request: HttpRequest, error_id: int) -> HttpResponse:
     """One error with its rows side by side."""
     return _page(request, _found(error_id), None)
 
 
-@staff_page
+@needs(Right.SEE, of=SyncError)
 @require_safe
 def error_rows(request: HttpRequest, error_id: int) -> HttpResponse:
     """The rows of an error beside what both sides hold now."""
@@ -39,12 +38,10 @@ def error_rows(request: HttpRequest, error_id: int) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.EDIT_MAPS, of=SyncError, whole=True)
 @require_POST
 def error_mend(request: HttpRequest, error_id: int) -> HttpResponse:
     """Give the missing value a meaning, and retry."""
-    if not _may_mend(request):
-        raise PermissionDenied
     error = _found(error_id)
     try:
         done = mending.mend(
@@ -97,7 +94,7 @@ def _page(
         "is_open": is_open,
         "others": queries.held_together(error),
         "missing": mending.missing_value(error) if is_open else None,
-        "may_mend": _may_mend(request),
+        "may_mend": may(request, Right.EDIT_MAPS, whole=True),
         "meaning": request.POST.get("meaning", ""),
         "refused": refused,
     }
@@ -108,7 +105,3 @@ def _page(
         title=f"Error {error.pk}",
         status=409 if refused else 200,
     )
-
-
-def _may_mend(request: HttpRequest) -> bool:
-    return bool(request.user.has_perm(MAY_MEND))  # type: ignore[union-attr]

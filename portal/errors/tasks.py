@@ -6,6 +6,7 @@ import structlog
 from celery import shared_task
 
 from portal import retention
+from portal.accounts.sessions import forget_ended
 from portal.history import keeping
 
 log = structlog.get_logger(__name__)
@@ -16,6 +17,7 @@ def purge() -> None:
     """Purge what is older than its policy says; harmless twice."""
     purged = retention.purge()
     days = keeping.purge()
+    forget_ended()
     log.info(
         "retention.purged",
         errors=purged.errors,

@@ -7,22 +7,24 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.errors import owning, queries, services
 from portal.errors.causes import cause_of, known_total
-from portal.errors.models import OPEN_ERROR_STATES, SyncError
+from portal.errors.models import OPEN_ERROR_STATES, ErrorGroup, SyncError
 from portal.errors.queries import WAITING, ErrorFilter
+from portal.maps.models import TableMap
 from portal.pages import (
     chosen_ids,
     csv_download,
     keyset_page,
     page,
     safe_next,
-    staff_page,
 )
 from portal.refusals import Refusal
 
@@ -45,11 +47,15 @@ CSV_COLUMNS = (
 )
 
 
-@staff_page
+NAMED = {"map": TableMap, "cause": ErrorGroup}
+"""What the filter of a list may name."""
+
+
+@needs(Right.SEE, picked=NAMED)
 @require_safe
 def error_list(request: HttpRequest) -> HttpResponse:
     """Errors that match the filter, newest first."""
-    filters = ErrorFilter.read(request.GET)
+    filters = ErrorFilter.read(request.GET, user=request.user)
     return page(
         request,
         "portal/error_list.html",
@@ -70,7 +76,7 @@ def error_list(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.SEE, picked={"ids": SyncError})
 @require_safe
 def error_live(request: HttpRequest) -> HttpResponse:
     """The changing cells of the listed errors."""
@@ -80,11 +86,11 @@ def error_live(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.MEND, picked={"error": SyncError, **NAMED})
 @require_POST
 def retry(request: HttpRequest) -> HttpResponse:
     """Retry the chosen errors, or all that match the filter."""
-    chosen, all_matching = _chosen(request.POST)
+    chosen, all_matching = _chosen(request)
     number = services.retry(chosen, user=_user(request))
     if number:
         messages.success(request, f"{_errors(number)} will be tried again now.")
@@ -95,11 +101,11 @@ def retry(request: HttpRequest) -> HttpResponse:
     return redirect(safe_next(request, reverse("error_list")))
 
 
-@staff_page
+@needs(Right.MEND, picked={"error": SyncError, **NAMED})
 @require_POST
 def dismiss(request: HttpRequest) -> HttpResponse:
     """Set the chosen errors aside; asks first unless already confirmed."""
-    chosen, all_matching = _chosen(request.POST)
+    chosen, all_matching = _chosen(request)
     back = safe_next(request, reverse("error_list"))
     refused: Refusal | None = None
     if request.POST.get("confirmed") == "yes":
@@ -113,7 +119,7 @@ def dismiss(request: HttpRequest) -> HttpResponse:
             messages.success(request, f"{_errors(number)} dismissed.")
             return redirect(back)
     waiting = chosen.filter(state__in=OPEN_ERROR_STATES)
-    filters = ErrorFilter.read(request.POST)
+    filters = ErrorFilter.read(request.POST, user=request.user)
     known = known_total(filters) if all_matching and filters.state == WAITING else None
     number = waiting.count() if known is None else known
     if not number:
@@ -136,11 +142,11 @@ def dismiss(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.SEE, picked=NAMED)
 @require_safe
 def export(request: HttpRequest) -> HttpResponse:
     """The errors that match the filter as CSV."""
-    filters = ErrorFilter.read(request.GET)
+    filters = ErrorFilter.read(request.GET, user=request.user)
     rows = queries.matching(filters).select_related("table_map").order_by("-id")
     owners = queries.owners()
 
@@ -167,12 +173,13 @@ def export(request: HttpRequest) -> HttpResponse:
     return csv_download("errors.csv", CSV_COLUMNS, lines())
 
 
-def _chosen(values: QueryDict) -> tuple[QuerySet[SyncError], bool]:
+def _chosen(request: HttpRequest) -> tuple[QuerySet[SyncError], bool]:
     """The ticked errors, or every open one that matches the filter."""
+    values = request.POST
     if values.get("scope") == "matching":
-        return queries.matching(ErrorFilter.read(values)), True
+        return queries.matching(ErrorFilter.read(values, user=request.user)), True
     ids = chosen_ids(values.getlist("error"))
-    return SyncError.objects.filter(pk__in=ids), False
+    return SyncError.objects.visible_to(request.user).filter(pk__in=ids), False
 
 
 def _errors(number: int) -> str:

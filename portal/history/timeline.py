@@ -74,11 +74,14 @@ class Timeline:
     without: Sequence[TableMap] = field(default=())
 
 
-def timeline(text: str, *, table_map: TableMap | None = None) -> Timeline:
+def timeline(
+    text: str, *, table_map: TableMap | None = None, user: Any = None
+) -> Timeline:
     """What is known of the record with this key on either side, in any map or the
     one. The company may be left out; capitals do not matter."""
     wanted = normal(text)
-    chosen = TableMap.objects.select_related("connection_set").order_by("name")
+    visible = TableMap.objects.visible_to(user)
+    chosen = visible.select_related("connection_set").order_by("name")
     if table_map is not None:
         chosen = chosen.filter(pk=table_map.pk)
     maps = {one.pk: one for one in chosen}

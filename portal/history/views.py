@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from portal.access import may, needs
+from portal.accounts.roles import Right
 from portal.history import keeping, origins, timeline
 from portal.maps.models import TableMap
-from portal.pages import chosen_ids, page, safe_next, staff_page
-
-MAY_SWITCH = "maps.change_tablemap"
+from portal.pages import chosen_ids, page, safe_next
 
 
 def _map(request: HttpRequest) -> TableMap | None:
@@ -23,13 +22,15 @@ def _map(request: HttpRequest) -> TableMap | None:
     return TableMap.objects.filter(pk__in=ids).first() if ids else None
 
 
-@staff_page
+@needs(Right.SEE, picked={"map": TableMap}, all_companies=True)
 @require_safe
 def record_page(request: HttpRequest) -> HttpResponse:
     """Search a key, and what is known of the record in order."""
     chosen = _map(request)
-    found = timeline.timeline(request.GET.get("key", ""), table_map=chosen)
-    maps = TableMap.objects.order_by("name")
+    found = timeline.timeline(
+        request.GET.get("key", ""), table_map=chosen, user=request.user
+    )
+    maps = TableMap.objects.visible_to(request.user).order_by("name")
     return page(
         request,
         "portal/record_page.html",
@@ -38,13 +39,13 @@ def record_page(request: HttpRequest) -> HttpResponse:
             "chosen": chosen,
             "maps": list(maps.values_list("pk", "name")),
             "kept": list(maps.select_related("connection_set")),
-            "may_switch": _may_switch(request),
+            "may_switch": may(request, Right.EDIT_MAPS),
         },
         title="Records",
     )
 
 
-@staff_page
+@needs(Right.SEE, picked={"map": TableMap}, all_companies=True)
 @require_safe
 def record_fields(request: HttpRequest) -> HttpResponse:
     """Where the fields of a record of one map are from; reads both sides."""
@@ -56,14 +57,12 @@ def record_fields(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.EDIT_MAPS, picked={"map": TableMap})
 @require_POST
 def history_switch(request: HttpRequest) -> HttpResponse:
     """Keep the history of the ticked maps and of no other."""
-    if not _may_switch(request):
-        raise PermissionDenied
     ids = chosen_ids(request.POST.getlist("map"))
-    maps = TableMap.objects.select_related("connection_set")
+    maps = TableMap.objects.visible_to(request.user).select_related("connection_set")
     number = _switch(maps.filter(pk__in=ids), request, on=True)
     number += _switch(maps.exclude(pk__in=ids), request, on=False)
     if number:
@@ -77,7 +76,3 @@ def history_switch(request: HttpRequest) -> HttpResponse:
 
 def _switch(maps: QuerySet[TableMap], request: HttpRequest, *, on: bool) -> int:
     return keeping.switch(maps, on=on, user=request.user)  # type: ignore[arg-type]
-
-
-def _may_switch(request: HttpRequest) -> bool:
-    return bool(request.user.has_perm(MAY_SWITCH))  # type: ignore[union-attr]

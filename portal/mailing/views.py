@@ -11,10 +11,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.mailing import services
 from portal.mailing.configuration import outgoing, stored
 from portal.mailing.models import MailSettings
-from portal.pages import page, staff_page
+from portal.pages import page
 from portal.refusals import Refusal
 
 RIGHT = "mailing.change_mailsettings"
@@ -72,7 +74,7 @@ def _allowed(request: HttpRequest) -> None:
         raise PermissionDenied
 
 
-@staff_page
+@needs(Right.LINK, whole=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def mail_settings(request: HttpRequest) -> HttpResponse:
     """Show and change them."""
@@ -103,7 +105,7 @@ def mail_settings(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.LINK, whole=True)
 @require_POST
 def mail_test(request: HttpRequest) -> HttpResponse:
     """Send a test mail and say what became of it."""

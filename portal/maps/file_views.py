@@ -8,7 +8,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.core import signing
-from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -17,12 +16,14 @@ from django.utils.http import urlencode
 from django.utils.text import slugify
 from django.views.decorators.http import require_http_methods, require_safe
 
+from portal.access import is_limited, needs
+from portal.accounts.roles import Right
 from portal.environments.models import ConnectionSet
 from portal.maps import configuration, shared_values
 from portal.maps.map_files import MapFiles, read_map_files
 from portal.maps.models import TableMap
 from portal.maps.product_files import Import, import_maps
-from portal.pages import chosen_ids, page, staff_page
+from portal.pages import chosen_ids, page
 from portal.refusals import Refusal
 from syncengine.mapping.product_json import (
     beyond_product,
@@ -30,8 +31,6 @@ from syncengine.mapping.product_json import (
     summary,
 )
 
-RIGHTS = ("maps.add_tablemap", "maps.change_tablemap")
-VALUE_MAP_RIGHTS = ("maps.add_sharedvaluemap", "maps.change_sharedvaluemap")
 UNCHANGED = configuration.Operation.UNCHANGED
 LIMIT_MEGABYTES = 8
 LIMIT = LIMIT_MEGABYTES * 1024 * 1024
@@ -59,7 +58,7 @@ class PlannedMap:
         return self.done.difference.operation.value
 
 
-@staff_page
+@needs(Right.EDIT_MAPS, picked={"set": ConnectionSet})
 @require_http_methods(["GET", "HEAD", "POST"])
 def map_import(request: HttpRequest) -> HttpResponse:
     """Take files, show what they would make and change, and do it when confirmed.
@@ -67,9 +66,11 @@ def map_import(request: HttpRequest) -> HttpResponse:
     The page itself carries the files from the question to the answer, packed and
     signed for this user; nothing is stored before the answer.
     """
-    if not request.user.has_perms(RIGHTS):  # type: ignore[union-attr]
-        raise PermissionDenied
-    sets = list(ConnectionSet.objects.filter(retired_at=None).order_by("name"))
+    sets = list(
+        ConnectionSet.objects.visible_to(request.user)
+        .filter(retired_at=None)
+        .order_by("name")
+    )
     values = request.POST if request.method == "POST" else request.GET
     ids = chosen_ids([values.get("set", "")])
     target = next((one for one in sets if one.pk in ids), None)
@@ -150,15 +151,15 @@ def _text(file: UploadedFile) -> tuple[str, str]:
 
 
 def _refuse_value_maps(request: HttpRequest, files: MapFiles) -> None:
-    """Shared value maps belong to the whole portal: changing them is a right apart."""
+    """Shared value maps belong to the whole portal."""
     stored = shared_values.pairs_of(one.name for one in files.value_maps)
     changed = [
         one.name for one in files.value_maps if stored.get(one.name) != one.values
     ]
-    if changed and not request.user.has_perms(VALUE_MAP_RIGHTS):  # type: ignore[union-attr]
+    if changed and is_limited(request.user):
         raise Refusal(
-            f"The files change shared value maps ({', '.join(changed)}), which needs "
-            "the right to add and to change them.",
+            f"The files change shared value maps ({', '.join(changed)}), which belong "
+            "to the whole portal, and you are limited to a part of it.",
             code="forbidden",
         )
 
@@ -203,7 +204,7 @@ def _outcome(done: Sequence[Import], target: ConnectionSet) -> str:
     return f"Maps of {target.name}: {', '.join(told)}. Nothing runs yet."
 
 
-@staff_page
+@needs(Right.SEE, picked={"map": TableMap})
 @require_safe
 def map_export(request: HttpRequest) -> HttpResponse:
     """What can be downloaded of the chosen maps (or of all), and what the original
@@ -237,7 +238,7 @@ def map_export(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.SEE, picked={"map": TableMap})
 @require_safe
 def map_download(request: HttpRequest) -> HttpResponse:
     """The chosen maps (or all) as one file."""
@@ -264,11 +265,15 @@ def map_download(request: HttpRequest) -> HttpResponse:
 def _chosen(request: HttpRequest) -> list[TableMap] | None:
     """The maps the address names, by themselves or by their connection set; None
     where it names none, which means all."""
-    maps = TableMap.objects.order_by("connection_set__name", "run_order", "name")
+    maps = TableMap.objects.visible_to(request.user).order_by(
+        "connection_set__name", "run_order", "name"
+    )
     if "map" in request.GET:
         maps = maps.filter(pk__in=chosen_ids(request.GET.getlist("map")))
     elif name := request.GET.get("set", ""):
         maps = maps.filter(connection_set__name=name)
+    elif is_limited(request.user):
+        return list(maps)
     else:
         return None
     if not maps:

@@ -6,6 +6,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
+from portal.accounts.scope import ScopedManager
 from portal.environments.models import ConnectionSet, SideChoices
 from syncengine.mapping.model import (
     ColumnMapType,
@@ -159,6 +160,8 @@ class TableMap(models.Model):
         help_text="Of the last action; what its streams do about it bears it too.",
     )
 
+    objects = ScopedManager()
+
     class Meta:
         ordering = ["connection_set", "run_order", "name"]
         constraints = [
@@ -215,6 +218,8 @@ class MapVersion(models.Model):
         blank=True,
         related_name="+",
     )
+
+    objects = ScopedManager("table_map__connection_set")
 
     class Meta:
         ordering = ["table_map", "-id"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -75,10 +75,11 @@ def find_by_address(name: str) -> catalog.CatalogEntry | None:
     return None
 
 
-def installed() -> dict[str, list[TableMap]]:
-    """The stored maps that each ready-made map is, by its name, in one query."""
+def installed(user: Any = None) -> dict[str, list[TableMap]]:
+    """The stored maps (that a user may see) that each ready-made map is, by its name,
+    in one query."""
     by_set: dict[int, list[TableMap]] = {}
-    for table_map in _maps().order_by("connection_set__name"):
+    for table_map in _maps().visible_to(user).order_by("connection_set__name"):
         by_set.setdefault(table_map.connection_set_id, []).append(table_map)
     stored = [_Stored(maps) for maps in by_set.values()]
     found = {

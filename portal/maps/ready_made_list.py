@@ -121,9 +121,9 @@ class CatalogGroup:
     whole: int
 
 
-def groups(filters: CatalogFilter) -> list[CatalogGroup]:
+def groups(filters: CatalogFilter, user: Any = None) -> list[CatalogGroup]:
     """The maps that match, in their groups."""
-    there = installed()
+    there = installed(user)
     _, key = SORTS[filters.sort]
     matches = [
         match

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
+from portal.access import may, needs
+from portal.accounts.roles import Right
 from portal.environments.models import ConnectionSet
 from portal.maps import ready_made_list
 from portal.maps.models import ColumnMapTypeChoices
@@ -23,22 +24,21 @@ from portal.maps.ready_made import (
     installed,
     plan,
 )
-from portal.pages import chosen_ids, page, staff_page
+from portal.pages import chosen_ids, page
 from portal.refusals import Refusal
 from syncengine import catalog
 from syncengine.mapping.model import ColumnMap
 
-RIGHT = "maps.add_tablemap"
 FEW_PAIRS = 4
 """A longer value map is folded up."""
 
 
-@staff_page
+@needs(Right.SEE)
 @require_safe
 def ready_made_list_page(request: HttpRequest) -> HttpResponse:
     """All ready-made maps that fit."""
     filters = ready_made_list.CatalogFilter.read(request.GET)
-    groups = ready_made_list.groups(filters)
+    groups = ready_made_list.groups(filters, request.user)
     return page(
         request,
         "portal/ready_made_list.html",
@@ -51,7 +51,7 @@ def ready_made_list_page(request: HttpRequest) -> HttpResponse:
             "directions": ready_made_list.DIRECTIONS.items(),
             "installed_choices": ready_made_list.INSTALLED.items(),
             "group_choices": ready_made_list.GROUPS.items(),
-            "may_install": request.user.has_perm(RIGHT),  # type: ignore[union-attr]
+            "may_install": may(request, Right.EDIT_MAPS),
         },
         title="Ready-made maps",
     )
@@ -78,7 +78,7 @@ class Line:
     correction: catalog.Correction | None
 
 
-@staff_page
+@needs(Right.SEE)
 @require_safe
 def ready_made_page(request: HttpRequest, name: str) -> HttpResponse:
     """One ready-made map whole."""
@@ -94,7 +94,7 @@ def ready_made_page(request: HttpRequest, name: str) -> HttpResponse:
             "lines": _lines(entry),
             "corrections": {each.place: each for each in entry.corrections},
             "direction": ready_made_list.DIRECTIONS[entry.direction],
-            "maps": installed().get(entry.name, ()),
+            "maps": installed(request.user).get(entry.name, ()),
             "needs": [
                 Link(each.name, address_name(each), each.name in entry.related)
                 for each in needed
@@ -105,7 +105,7 @@ def ready_made_page(request: HttpRequest, name: str) -> HttpResponse:
                 for each in catalog.needed_by(entry)
                 if each.name != entry.name
             ],
-            "may_install": request.user.has_perm(RIGHT),  # type: ignore[union-attr]
+            "may_install": may(request, Right.EDIT_MAPS),
         },
         title=entry.name,
     )
@@ -130,18 +130,20 @@ def _lines(entry: catalog.CatalogEntry) -> list[Line]:
     ]
 
 
-@staff_page
+@needs(Right.EDIT_MAPS, picked={"set": ConnectionSet})
 @require_http_methods(["GET", "HEAD", "POST"])
 def ready_made_install(request: HttpRequest) -> HttpResponse:
     """Ask where and show what will be added; then add it."""
-    if not request.user.has_perm(RIGHT):  # type: ignore[union-attr]
-        raise PermissionDenied
     values = request.POST if request.method == "POST" else request.GET
     names = [name for name in values.getlist("name") if name.strip()]
     if not names:
         messages.warning(request, "Choose a ready-made map or a package to install.")
         return redirect("ready_made_list")
-    sets = list(ConnectionSet.objects.filter(retired_at=None).order_by("name"))
+    sets = list(
+        ConnectionSet.objects.visible_to(request.user)
+        .filter(retired_at=None)
+        .order_by("name")
+    )
     target = _target(sets, values.get("set", ""))
     refused: Refusal | None = None
     if request.method == "POST" and target is not None:

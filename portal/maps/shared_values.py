@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
 
@@ -49,18 +49,20 @@ def as_pairs(rows: Iterable[SharedValuePair]) -> Pairs:
     return tuple((row.finops_value, row.dataverse_value) for row in rows)
 
 
-def users_of(name: str) -> QuerySet[TableMap]:
-    """The maps whose current version names this value map."""
+def users_of(name: str, user: Any = None) -> QuerySet[TableMap]:
+    """The maps (that a user may see) whose current version names this value map."""
     return (
-        TableMap.objects.filter(version__columns__value_map=name)
+        TableMap.objects.visible_to(user)
+        .filter(version__columns__value_map=name)
         .select_related("connection_set", "version__table_map")
         .order_by("connection_set__name", "name")
         .distinct()
     )
 
 
-def users_by_name() -> dict[str, list[TableMap]]:
-    """All maps that name a value map in their current version, by its name."""
+def users_by_name(user: Any = None) -> dict[str, list[TableMap]]:
+    """The maps (that a user may see) that name a value map in their current version,
+    by its name."""
     names: dict[int, set[str]] = {}
     lines = ColumnMap.objects.exclude(value_map="").filter(
         version__current_for__isnull=False
@@ -69,7 +71,8 @@ def users_by_name() -> dict[str, list[TableMap]]:
         names.setdefault(pk, set()).add(name)
     found: dict[str, list[TableMap]] = {}
     for table_map in (
-        TableMap.objects.filter(pk__in=names)
+        TableMap.objects.visible_to(user)
+        .filter(pk__in=names)
         .select_related("connection_set")
         .order_by("connection_set__name", "name")
     ):

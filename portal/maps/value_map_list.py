@@ -89,9 +89,9 @@ class ValueMapFilter:
         ]
 
 
-def rows(filters: ValueMapFilter) -> list[ValueMapRow]:
+def rows(filters: ValueMapFilter, user: Any = None) -> list[ValueMapRow]:
     """The value maps that match: by name or by a value."""
-    users = shared_values.users_by_name()
+    users = shared_values.users_by_name(user)
     wanted = filters.text.casefold()
     found = []
     for one in SharedValueMap.objects.prefetch_related("pairs"):

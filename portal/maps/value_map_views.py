@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -16,27 +15,24 @@ from django.views.decorators.http import (
     require_safe,
 )
 
+from portal.access import may, needs
+from portal.accounts.roles import Right
 from portal.confirming import Removal, confirm_removal
 from portal.maps import shared_values, value_map_list, value_maps
 from portal.maps.models import MapState, SharedValueMap
-from portal.pages import PAGE_SIZE, page, staff_page
+from portal.pages import PAGE_SIZE, page
 from portal.refusals import Refusal
 from syncengine.mapping.value_pairs import ambiguities, read_pairs, write_pairs
 
-ADD, CHANGE = "maps.add_sharedvaluemap", "maps.change_sharedvaluemap"
 ASKING = require_http_methods(["GET", "HEAD", "POST"])
 
 
-def _may(request: HttpRequest, right: str) -> bool:
-    return bool(request.user.has_perm(right))  # type: ignore[union-attr]
-
-
-@staff_page
+@needs(Right.SEE)
 @require_safe
 def value_map_list_page(request: HttpRequest) -> HttpResponse:
     """All shared value maps that match, and the ready-made ones still to be had."""
     filters = value_map_list.ValueMapFilter.read(request.GET)
-    found = value_map_list.rows(filters)
+    found = value_map_list.rows(filters, request.user)
     pages = Paginator(found, PAGE_SIZE)
     return page(
         request,
@@ -47,18 +43,16 @@ def value_map_list_page(request: HttpRequest) -> HttpResponse:
             "count": len(found),
             "used_choices": value_map_list.USED.items(),
             "ready_made": value_map_list.not_taken_over(),
-            "may_add": _may(request, ADD),
+            "may_add": may(request, Right.EDIT_MAPS, whole=True),
         },
         title="Value maps",
     )
 
 
-@staff_page
+@needs(Right.EDIT_MAPS, whole=True)
 @require_POST
 def value_map_take(request: HttpRequest) -> HttpResponse:
     """Take over a ready-made value map."""
-    if not _may(request, ADD):
-        raise PermissionDenied
     try:
         made = value_maps.add_ready_made(
             request.POST.get("name", ""),
@@ -71,22 +65,18 @@ def value_map_take(request: HttpRequest) -> HttpResponse:
     return redirect("value_map_page", pk=made.pk)
 
 
-@staff_page
+@needs(Right.EDIT_MAPS, whole=True)
 @ASKING
 def value_map_new(request: HttpRequest) -> HttpResponse:
     """A form for a new one."""
-    if not _may(request, ADD):
-        raise PermissionDenied
     return _edit(request, None)
 
 
-@staff_page
+@needs(Right.SEE, post=Right.EDIT_MAPS, whole=True)
 @ASKING
 def value_map_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One shared value map: its pairs, to read or change, and who uses it."""
     stored = get_object_or_404(SharedValueMap, pk=pk)
-    if request.method == "POST" and not _may(request, CHANGE):
-        raise PermissionDenied
     return _edit(request, stored)
 
 
@@ -116,7 +106,7 @@ def _edit(request: HttpRequest, stored: SharedValueMap | None) -> HttpResponse:
         else:
             messages.success(request, _outcome(done))
             return redirect("value_map_page", pk=done.value_map.pk)
-    users = list(shared_values.users_of(stored.name)) if stored else []
+    users = list(shared_values.users_of(stored.name, request.user)) if stored else []
     context: dict[str, Any] = {
         "stored": stored,
         "name": name,
@@ -127,8 +117,8 @@ def _edit(request: HttpRequest, stored: SharedValueMap | None) -> HttpResponse:
         "refused": refused,
         "users": users,
         "busy": [one for one in users if one.state != MapState.NOT_RUNNING],
-        "may_change": _may(request, CHANGE if stored else ADD),
-        "may_delete": _may(request, "maps.delete_sharedvaluemap"),
+        "may_change": may(request, Right.EDIT_MAPS, whole=True),
+        "may_delete": stored is not None and may(request, Right.EDIT_MAPS, whole=True),
     }
     title = stored.name if stored else "New value map"
     status = 409 if refused else 200
@@ -147,7 +137,7 @@ def _outcome(done: value_maps.Saved) -> str:
     return f"{name} was changed. New versions: {maps}."
 
 
-@staff_page
+@needs(Right.EDIT_MAPS, whole=True)
 @ASKING
 def value_map_delete(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for the name, then forget a shared value map."""
@@ -161,7 +151,6 @@ def value_map_delete(request: HttpRequest, pk: int) -> HttpResponse:
         verb="Delete",
         name=stored.name,
         kind="value map",
-        permission="maps.delete_sharedvaluemap",
         losses=(
             f"Its {stored.pairs.count()} pairs are forgotten. Earlier versions of maps "
             "keep the pairs they were made with.",

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.maps.conversion import to_engine
-from portal.maps.models import MapVersion
+from portal.maps.models import MapVersion, TableMap
 from portal.maps.shown_changes import shown
 from portal.maps.versions import use_version, why_fixed
-from portal.pages import page, staff_page
+from portal.pages import page
 from portal.refusals import Refusal
 from syncengine.mapping.comparison import compare_maps
 
-RIGHT = "maps.change_tablemap"
 
-
-@staff_page
+@needs(Right.EDIT_MAPS, of=TableMap)
 @require_http_methods(["GET", "HEAD", "POST"])
 def use(request: HttpRequest, map_id: int, pk: int) -> HttpResponse:
     """Show what would change, then make a version the current one."""
-    if not request.user.has_perm(RIGHT):  # type: ignore[union-attr]
-        raise PermissionDenied
     version = get_object_or_404(
         MapVersion.objects.select_related(
             "table_map__connection_set", "table_map__version__table_map"

@@ -15,6 +15,8 @@ from django.views.decorators.http import (
     require_safe,
 )
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.checks.refreshing import refresh
 from portal.confirming import Removal, confirm_removal
 from portal.maps import services
@@ -23,7 +25,7 @@ from portal.maps.models import TableMap
 from portal.maps.queries import in_run_order
 from portal.maps.run_form import chosen_maps, read_options
 from portal.maps.states import Action, refusal
-from portal.pages import chosen_ids, page, safe_next, staff_page
+from portal.pages import chosen_ids, page, safe_next
 from portal.refusals import Refusal
 from portal.sync.models import QueuedChange
 
@@ -37,8 +39,11 @@ DONE = {
 ASKS = {"ask_run": "map_run", "ask_resume": "map_resume", "ask_stop": "map_stop"}
 """Buttons that lead to a question first."""
 
+CHOSEN = {"map": TableMap, "include": TableMap, "plan": TableMap, "copy": TableMap}
+"""Fields that name maps."""
 
-@staff_page
+
+@needs(Right.RUN, picked=CHOSEN)
 @require_safe
 def confirm_run(request: HttpRequest) -> HttpResponse:
     """How to run the chosen maps: copy first, who wins, with which others."""
@@ -102,7 +107,7 @@ def _kept(values: QueryDict | None) -> list[tuple[str, str]]:
     ]
 
 
-@staff_page
+@needs(Right.RUN, picked=CHOSEN)
 @require_safe
 def confirm_stop(request: HttpRequest) -> HttpResponse:
     """Ask before maps are stopped, and say what is lost."""
@@ -124,7 +129,7 @@ def confirm_stop(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.RUN, picked=CHOSEN)
 @require_POST
 def act(request: HttpRequest) -> HttpResponse:
     """Do one action with all chosen maps or with none of them."""
@@ -190,7 +195,7 @@ def _refresh(request: HttpRequest, back: str) -> HttpResponse:
     return redirect(back)
 
 
-@staff_page
+@needs(Right.EDIT_MAPS, of=TableMap)
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for the name, then delete a map."""
@@ -206,7 +211,6 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
         verb="Delete",
         name=table_map.name,
         kind="map",
-        permission="maps.delete_tablemap",
         losses=(
             "Its versions, runs, queued changes and errors are deleted. The activity "
             "log stays.",

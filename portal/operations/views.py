@@ -10,12 +10,15 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from portal.access import may, needs, open_to
+from portal.accounts.roles import Right
 from portal.health import broker_answers, database_answers
 from portal.operations import metrics, queries
-from portal.pages import is_partial, page, staff_page
+from portal.pages import is_partial, page
 
 
 @never_cache
+@open_to("A load balancer asks; it says only that the process lives.", signed_in=False)
 @require_safe
 def live(request: HttpRequest) -> JsonResponse:
     """200 as long as the process answers at all: restart it otherwise."""
@@ -23,6 +26,7 @@ def live(request: HttpRequest) -> JsonResponse:
 
 
 @never_cache
+@open_to("A load balancer asks; it says only which parts answer.", signed_in=False)
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
     """200 when requests can be served: database and broker answer, and the database is
@@ -38,6 +42,9 @@ def ready(request: HttpRequest) -> JsonResponse:
 
 
 @never_cache
+@open_to(
+    "Prometheus brings the METRICS_TOKEN; it is asked in the view.", signed_in=False
+)
 @require_safe
 def prometheus(request: HttpRequest) -> HttpResponse:
     """All metrics, for whoever brings the METRICS_TOKEN or is signed in as staff."""
@@ -57,11 +64,10 @@ def _may_read(request: HttpRequest) -> bool:
     token = settings.METRICS_TOKEN
     if token and kind.lower() == "bearer":
         return compare_digest(given.strip().encode(), token.encode())
-    user = request.user
-    return bool(user.is_authenticated and user.is_active and user.is_staff)
+    return may(request, Right.SEE, whole=True)
 
 
-@staff_page
+@needs(Right.SEE)
 @require_safe
 def system(request: HttpRequest) -> HttpResponse:
     """The portal's own processes, their heartbeats, and the queues of tasks."""

@@ -12,10 +12,11 @@ from typing import Any
 
 from django.http import QueryDict
 
+from portal.accounts.scope import scope_of
 from portal.activity.models import ActivityEvent
 from portal.activity.queries import ActivityFilter, activity_list
 from portal.environments.models import ConnectionSet
-from portal.errors.causes import causes
+from portal.errors.causes import causes, counted
 from portal.errors.models import Conflict, ConflictState, ErrorGroup
 from portal.errors.queries import ErrorFilter
 from portal.overview.status import MapStatus, SetStatus, StreamStatus
@@ -124,7 +125,7 @@ def shown(
     return found
 
 
-def glance(sets: Sequence[SetStatus]) -> Glance:
+def glance(sets: Sequence[SetStatus], user: Any = None) -> Glance:
     """The figures of all sets, in one query."""
     maps = [one for each in sets for one in each.maps]
     moving = [one for one in maps if one.map.state != "not_running"]
@@ -136,45 +137,49 @@ def glance(sets: Sequence[SetStatus]) -> Glance:
         queued_bytes=sum(one.queued_bytes for one in maps),
         kept=max(streams, key=lambda one: one.retained_bytes or 0, default=None),
         copying=sum(one.map.state == "initializing" for one in maps),
-        undecided=Conflict.objects.filter(state=ConflictState.UNDECIDED)
+        undecided=Conflict.objects.visible_to(user)
+        .filter(state=ConflictState.UNDECIDED)
         .order_by()[: COUNT_LIMIT + 1]
         .count(),
     )
 
 
-def trends(values: Mapping[str, str]) -> Trends:
+def trends(values: Mapping[str, str], user: Any = None) -> Trends:
     """The charts a query string asks for; what is unknown is ignored."""
     span = values.get("span", "")
     if span not in WINDOWS:
         span = "hour"
     sets = list(
-        ConnectionSet.objects.filter(retired_at=None)
+        ConnectionSet.objects.visible_to(user)
+        .filter(retired_at=None)
         .order_by("name")
         .values_list("pk", "name")
     )
     wanted = values.get("set", "")
     chosen = next((pk for pk, _ in sets if str(pk) == wanted), None)
-    found = window(span, chosen)
+    found = window(span, chosen, scope=scope_of(user))
     charts = [throughput(found), lag(found)]
     return Trends(charts, span, tuple(WINDOWS), chosen, sets)
 
 
-def recent() -> dict[str, Any]:
+def recent(user: Any = None) -> dict[str, Any]:
     """Causes of open errors, last initial syncs and last events."""
     return {
-        "causes": _causes(),
-        "runs": _runs(),
-        "events": _events(),
+        "causes": _causes(user),
+        "runs": _runs(user),
+        "events": _events(user),
     }
 
 
-def _causes() -> list[ErrorGroup]:
-    return list(causes(ErrorFilter())[:CAUSES_SHOWN])
+def _causes(user: Any) -> list[ErrorGroup]:
+    filters = ErrorFilter(scope=scope_of(user))
+    return counted(causes(filters)[:CAUSES_SHOWN], filters.scope)
 
 
-def _runs() -> list[RunFigures]:
-    return figures(runs_of()[:RUNS_SHOWN])
+def _runs(user: Any) -> list[RunFigures]:
+    return figures(runs_of().visible_to(user)[:RUNS_SHOWN])
 
 
-def _events() -> list[ActivityEvent]:
-    return list(activity_list(ActivityFilter())[:EVENTS_SHOWN])
+def _events(user: Any) -> list[ActivityEvent]:
+    filters = ActivityFilter(scope=scope_of(user))
+    return list(activity_list(filters)[:EVENTS_SHOWN])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from portal import labels
 from portal.maps.models import MapState
@@ -81,13 +82,14 @@ class MapList:
         return [row for group in self.groups for row in group.rows]
 
 
-def map_list(filters: MapFilter) -> MapList:
+def map_list(filters: MapFilter, user: Any = None) -> MapList:
     """The maps that match, in the order they run within their groups. Many are
     grouped by package unless asked otherwise."""
     rows = queries.map_statuses(
         connection_set=filters.connection_set,
         state=filters.state,
         search=filters.text,
+        user=user,
     )
     packages = packages_of(row.map for row in rows)
     known = sorted(set(packages.values()) - {OWN})

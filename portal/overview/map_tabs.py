@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Count, Min, QuerySet
 
@@ -68,9 +69,9 @@ def _keys(version: MapVersion) -> QuerySet[KeyPair]:
     return version.key_pairs.order_by("position")
 
 
-def queue_of(map_id: int, search: str = "") -> QuerySet[QueuedChange]:
+def queue_of(map_id: int, search: str = "", user: Any = None) -> QuerySet[QueuedChange]:
     """The queued changes of a map, by part of the record's key."""
-    rows = QueuedChange.objects.filter(table_map=map_id)
+    rows = QueuedChange.objects.visible_to(user).filter(table_map=map_id)
     return rows.filter(key_text__icontains=search) if search else rows
 
 
@@ -82,9 +83,9 @@ class SetAsideTotals:
     oldest: datetime | None
 
 
-def set_aside_of(map_id: int) -> SetAsideTotals:
+def set_aside_of(map_id: int, user: Any = None) -> SetAsideTotals:
     """How much is set aside, and since when."""
-    rows = SetAsideChange.objects.filter(table_map=map_id).order_by()
+    rows = SetAsideChange.objects.visible_to(user).filter(table_map=map_id).order_by()
     portion = rows.values("committed_at")[: COUNT_LIMIT + 1]
     found = portion.aggregate(number=Count("committed_at"), oldest=Min("committed_at"))
     return SetAsideTotals(found["number"], found["oldest"])

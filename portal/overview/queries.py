@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
 from django.db.models import Max, Min, QuerySet
@@ -32,14 +33,16 @@ from portal.runs.models import InitialSyncRun
 from syncengine.mapping.model import Direction
 
 
-def connection_sets() -> list[SetStatus]:
-    """Everything, in nine queries however many maps there are."""
+def connection_sets(user: Any = None) -> list[SetStatus]:
+    """Everything a user may see, in nine queries however many maps there are."""
     sets = list(
-        ConnectionSet.objects.select_related("finops", "dataverse").order_by("name")
+        ConnectionSet.objects.visible_to(user)
+        .select_related("finops", "dataverse")
+        .order_by("name")
     )
     streams = _streams()
     maps: dict[int, list[MapStatus]] = defaultdict(list)
-    for status in _map_statuses(_maps(), streams):
+    for status in _map_statuses(_maps(user), streams, user):
         maps[status.map.connection_set_id].append(status)
     return [
         SetStatus(
@@ -57,9 +60,10 @@ def map_statuses(
     connection_set: str = "",
     state: str = "",
     search: str = "",
+    user: Any = None,
 ) -> list[MapStatus]:
     """The maps that match, in the order they run."""
-    rows = _maps()
+    rows = _maps(user)
     if ids is not None:
         rows = rows.filter(pk__in=list(ids))
     if connection_set:
@@ -72,18 +76,20 @@ def map_statuses(
             | rows.filter(version__finops_table__icontains=search)
             | rows.filter(version__dataverse_table__icontains=search)
         )
-    return _map_statuses(rows, _streams())
+    return _map_statuses(rows, _streams(), user)
 
 
-def map_status(map_id: int) -> MapStatus | None:
+def map_status(map_id: int, user: Any = None) -> MapStatus | None:
     """One map, or None."""
-    found = map_statuses([map_id])
+    found = map_statuses([map_id], user=user)
     return found[0] if found else None
 
 
-def _maps() -> QuerySet[TableMap]:
-    return TableMap.objects.select_related("connection_set", "version").order_by(
-        "connection_set__name", "run_order", "name"
+def _maps(user: Any) -> QuerySet[TableMap]:
+    return (
+        TableMap.objects.visible_to(user)
+        .select_related("connection_set", "version")
+        .order_by("connection_set__name", "run_order", "name")
     )
 
 
@@ -144,11 +150,13 @@ def _stream_status(
 
 
 def _map_statuses(
-    rows: QuerySet[TableMap], streams: Mapping[int, Mapping[str, StreamStatus]]
+    rows: QuerySet[TableMap],
+    streams: Mapping[int, Mapping[str, StreamStatus]],
+    user: Any,
 ) -> list[MapStatus]:
     maps = list(rows)
     ids = [one.pk for one in maps]
-    errors = open_counts(ids)
+    errors = open_counts(ids, user)
     queues = _queues(ids)
     legs: dict[int, list[Leg]] = defaultdict(list)
     ordinary = Leg.objects.filter(table_map__in=ids, scope=0)

@@ -7,6 +7,8 @@ from typing import Any
 from django.db.models import Count
 from django.http import HttpRequest
 
+from portal.access import may
+from portal.accounts.roles import Right
 from portal.maps.conversion import to_engine
 from portal.maps.models import MapState, MapVersion, TableMap
 from portal.maps.shown_changes import ShownComparison, shown
@@ -34,7 +36,7 @@ def context(request: HttpRequest, table_map: TableMap) -> dict[str, Any]:
         "second": second,
         "comparison": compare(first, second) if first and second else None,
         "fixed": why_fixed(table_map),
-        "may_change": request.user.has_perm("maps.change_tablemap"),  # type: ignore[union-attr]
+        "may_change": may(request, Right.EDIT_MAPS),
     }
 
 

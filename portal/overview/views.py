@@ -13,6 +13,8 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
 from portal import labels
+from portal.access import demand_all_companies, needs
+from portal.accounts.roles import Right
 from portal.activity import queries as activity_queries
 from portal.alerts.queries import open_alerts
 from portal.checks.queries import map_health
@@ -20,7 +22,7 @@ from portal.checks.services import check_map
 from portal.environments.models import ConnectionSet
 from portal.errors import queries as error_queries
 from portal.errors.causes import known_total
-from portal.maps.models import MapState
+from portal.maps.models import MapState, TableMap
 from portal.maps.states import Action, refusal
 from portal.overview import (
     compare_tab,
@@ -34,7 +36,7 @@ from portal.overview import (
 from portal.overview.map_list import GROUPS, MapFilter
 from portal.overview.map_list import map_list as list_maps
 from portal.overview.status import MapStatus, SetStatus, verdict
-from portal.pages import chosen_ids, is_partial, keyset_page, page, staff_page
+from portal.pages import chosen_ids, is_partial, keyset_page, page
 from portal.runs.figures import RunFigures, figures, runs_of
 from portal.runs.left_out import broken_off
 from portal.runs.models import InitialSyncRun
@@ -55,6 +57,9 @@ TABS = {
     "activity": "Activity",
 }
 
+SHOW_RECORDS = ("filters", "preview")
+"""Tabs that read records of any company from both systems."""
+
 ACTION_BUTTONS = {
     Action.RUN: ("Run", "play_arrow"),
     Action.PAUSE: ("Pause", "pause"),
@@ -63,18 +68,18 @@ ACTION_BUTTONS = {
 }
 
 
-@staff_page
+@needs(Right.SEE)
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
     """Everything at a glance, kept live by `dashboard_live`."""
-    sets = queries.connection_sets()
+    sets = queries.connection_sets(request.user)
     listed = glance.shown(sets)
     return page(
         request,
         "portal/dashboard.html",
         {
-            **_dashboard(sets, listed),
-            "trends": glance.trends(request.GET),
+            **_dashboard(request, sets, listed),
+            "trends": glance.trends(request.GET, request.user),
             "shape": _shape(sets),
             "listed": ",".join(str(row.map.pk) for one in listed for row in one.maps),
             "may_set_up": not sets and may_set_up(request.user),
@@ -83,37 +88,41 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.SEE)
 @require_safe
 def dashboard_live(request: HttpRequest) -> HttpResponse:
     """The changing parts of the dashboard; asks for a reload when maps came or went."""
-    sets = queries.connection_sets()
+    sets = queries.connection_sets(request.user)
     if request.GET.get("shape") != _shape(sets):
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
     ids = chosen_ids(request.GET.get("maps", "").split(","))
     return render(
         request,
         "portal/_dashboard_live.html",
-        _dashboard(sets, glance.shown(sets, ids)),
+        _dashboard(request, sets, glance.shown(sets, ids)),
     )
 
 
-@staff_page
+@needs(Right.SEE)
 @require_safe
 def dashboard_trends(request: HttpRequest) -> HttpResponse:
     """The charts of the dashboard, for the window that is asked for."""
     return render(
-        request, "portal/_trends.html", {"trends": glance.trends(request.GET)}
+        request,
+        "portal/_trends.html",
+        {"trends": glance.trends(request.GET, request.user)},
     )
 
 
-def _dashboard(sets: list[SetStatus], listed: list[glance.Shown]) -> dict[str, Any]:
+def _dashboard(
+    request: HttpRequest, sets: list[SetStatus], listed: list[glance.Shown]
+) -> dict[str, Any]:
     return {
         "sets": listed,
         "verdict": verdict(sets),
-        "alerts": open_alerts(),
-        "glance": glance.glance(sets),
-        **glance.recent(),
+        "alerts": open_alerts(request.user),
+        "glance": glance.glance(sets, request.user),
+        **glance.recent(request.user),
     }
 
 
@@ -124,13 +133,17 @@ def _shape(sets: list[SetStatus]) -> str:
     return f"{len(sets)}-{streams}-{len(maps)}-{max(maps, default=0)}-{paused}"
 
 
-@staff_page
+@needs(Right.SEE)
 @require_safe
 def map_list(request: HttpRequest) -> HttpResponse:
     """All maps, filtered, with bulk actions."""
     filters = MapFilter.read(request.GET)
-    listed = list_maps(filters)
-    names = list(ConnectionSet.objects.order_by("name").values_list("name", flat=True))
+    listed = list_maps(filters, request.user)
+    names = list(
+        ConnectionSet.objects.visible_to(request.user)
+        .order_by("name")
+        .values_list("name", flat=True)
+    )
     return page(
         request,
         "portal/map_list.html",
@@ -148,30 +161,34 @@ def map_list(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.SEE, picked={"ids": TableMap})
 @require_safe
 def map_list_live(request: HttpRequest) -> HttpResponse:
     """The changing cells of the listed maps."""
     ids = chosen_ids(request.GET.get("ids", "").split(","))
     return render(
-        request, "portal/_map_cells.html", {"rows": queries.map_statuses(ids)}
+        request,
+        "portal/_map_cells.html",
+        {"rows": queries.map_statuses(ids, user=request.user)},
     )
 
 
-def _map_or_404(map_id: int) -> MapStatus:
-    row = queries.map_status(map_id)
+def _map_or_404(request: HttpRequest, map_id: int) -> MapStatus:
+    row = queries.map_status(map_id, request.user)
     if row is None:
         raise Http404("This map does not exist any more.")
     return row
 
 
-@staff_page
+@needs(Right.SEE, of=TableMap)
 @require_safe
 def map_page(request: HttpRequest, map_id: int, tab: str = "columns") -> HttpResponse:
     """One map: its state and actions, and one tab."""
     if tab not in TABS:
         raise Http404("This map has no such tab.")
-    row = _map_or_404(map_id)
+    row = _map_or_404(request, map_id)
+    if tab in SHOW_RECORDS:
+        demand_all_companies(request)
     if tab == "health" and "check" in request.GET:
         check_map(row.map)
     context: dict[str, Any] = {
@@ -195,11 +212,11 @@ def map_page(request: HttpRequest, map_id: int, tab: str = "columns") -> HttpRes
     return response
 
 
-@staff_page
+@needs(Right.SEE, of=TableMap)
 @require_safe
 def map_live(request: HttpRequest, map_id: int, tab: str = "columns") -> HttpResponse:
     """The changing parts of a map's page and of its open tab."""
-    row = _map_or_404(map_id)
+    row = _map_or_404(request, map_id)
     context: dict[str, Any] = {"row": row, "tab": tab, **_actions(row)}
     if tab == "initial-sync":
         context["runs"] = _runs(
@@ -270,15 +287,18 @@ def _tab_context(request: HttpRequest, row: MapStatus, tab: str) -> dict[str, An
         return compare_tab.context(request, row.map)
     if tab == "queued":
         search = request.GET.get("key", "").strip()
+        queue = map_tabs.queue_of(map_id, search, request.user)
         return {
-            "page": keyset_page(map_tabs.queue_of(map_id, search), request),
+            "page": keyset_page(queue, request),
             "key": search,
             "query": urlencode({"key": search}) if search else "",
-            "aside": map_tabs.set_aside_of(map_id),
+            "aside": map_tabs.set_aside_of(map_id, request.user),
             "saved": map_tabs.saved_queues_of(map_id),
         }
     if tab == "errors":
-        filters = error_queries.ErrorFilter.read(request.GET, map_id=map_id)
+        filters = error_queries.ErrorFilter.read(
+            request.GET, map_id=map_id, user=request.user
+        )
         return {
             "filters": filters,
             "page": keyset_page(
@@ -291,7 +311,9 @@ def _tab_context(request: HttpRequest, row: MapStatus, tab: str) -> dict[str, An
             "choices": error_queries.choices(filters),
             "query": filters.query,
         }
-    filters_of_log = activity_queries.ActivityFilter.read(request.GET, map_id=map_id)
+    filters_of_log = activity_queries.ActivityFilter.read(
+        request.GET, map_id=map_id, user=request.user
+    )
     return {
         "filters": filters_of_log,
         "page": keyset_page(

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from portal.access import may, needs
+from portal.accounts.roles import Right
 from portal.environments.models import ConnectionSet
 from portal.environments.queries import without_secrets
-from portal.pages import page, staff_page
+from portal.pages import page
 from portal.refusals import Refusal
 from portal.runs import joining, left_out
 from syncengine.mapping.model import LegalEntityPair, Side
 
-CHANGE = "environments.change_connectionset"
 
-
-@staff_page
+@needs(Right.SEE, post=Right.LINK, of=ConnectionSet)
 @require_http_methods(["GET", "HEAD", "POST"])
 def companies(request: HttpRequest, pk: int) -> HttpResponse:
     """How the companies stand; a form that adds one, buttons that remove one."""
-    if not request.user.has_perm("environments.view_connectionset"):
-        raise PermissionDenied
     connection_set = get_object_or_404(
         without_secrets(ConnectionSet.objects.all()), pk=pk
     )
     refused: Refusal | None = None
     removing = request.GET.get("remove", "")
     if request.method == "POST":
-        if not request.user.has_perm(CHANGE):
-            raise PermissionDenied
         try:
             messages.success(request, _change(request, connection_set))
         except Refusal as caught:
@@ -47,7 +42,7 @@ def companies(request: HttpRequest, pk: int) -> HttpResponse:
             "connection_set": connection_set,
             "standing": standing,
             "removing": next((s for s in standing if s.pair.finops == removing), None),
-            "may_change": request.user.has_perm(CHANGE),
+            "may_change": may(request, Right.LINK),
             "refused": refused,
             "values": request.POST,
             "back": reverse("admin:environments_connectionset_change", args=[pk]),

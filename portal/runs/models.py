@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import F, Q
 
+from portal.accounts.scope import ScopedManager
 from portal.environments.models import SideChoices
 from portal.maps.models import DirectionChoices, TableMap
 
@@ -120,6 +121,8 @@ class InitialSyncRun(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     correlation_id = models.CharField(max_length=32, blank=True)
 
+    objects = ScopedManager("table_map__connection_set")
+
     class Meta:
         ordering = ["-id"]
         constraints = [
@@ -189,6 +192,8 @@ class LegRun(Counts):
     total = models.BigIntegerField(default=0)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ScopedManager("run__table_map__connection_set")
 
     class Meta:
         ordering = ["run", "order", "legal_entity"]

@@ -14,11 +14,13 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal import labels
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.activity.models import ActivityEvent
 from portal.environments.models import ConnectionSet
 from portal.errors.models import SyncError
 from portal.maps.models import MapState
-from portal.pages import csv_download, keyset_page, page, safe_next, staff_page
+from portal.pages import csv_download, keyset_page, page, safe_next
 from portal.refusals import Refusal
 from portal.runs import left_out, services
 from portal.runs.figures import figures, runs_of
@@ -38,7 +40,7 @@ def _listed(request: HttpRequest) -> dict[str, Any]:
     state = request.GET.get("state", "")
     search = request.GET.get("q", "").strip()
     linked = request.GET.get("set", "").strip()
-    runs = runs_of()
+    runs = runs_of().visible_to(request.user)
     if search:
         runs = runs.filter(table_map__name__icontains=search)
     if linked:
@@ -55,7 +57,9 @@ def _listed(request: HttpRequest) -> dict[str, Any]:
         "states": [("active", "Not over"), *RunState.choices],
         "search": search,
         "linked": linked,
-        "sets": ConnectionSet.objects.order_by("name").values_list("name", flat=True),
+        "sets": ConnectionSet.objects.visible_to(request.user)
+        .order_by("name")
+        .values_list("name", flat=True),
         "narrowed": bool(state or search or linked),
         "query": urlencode(
             {
@@ -67,7 +71,7 @@ def _listed(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-@staff_page
+@needs(Right.SEE)
 @require_safe
 def run_list(request: HttpRequest) -> HttpResponse:
     """All initial syncs, newest first."""
@@ -76,7 +80,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.SEE)
 @require_safe
 def run_list_live(request: HttpRequest) -> HttpResponse:
     """The listed runs as they are now."""
@@ -96,14 +100,14 @@ def _shown(pk: int) -> dict[str, Any]:
     }
 
 
-@staff_page
+@needs(Right.SEE, of=InitialSyncRun)
 @require_safe
 def run_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One initial sync: every leg, the records that failed, and what happened."""
     shown = _shown(pk)
     run: InitialSyncRun = shown["run"]
     direction = request.GET.get("direction", "")
-    failed = errors_of(run)
+    failed = errors_of(run).visible_to(request.user)
     if direction in list(Direction):
         failed = failed.filter(direction=direction)
     events = ActivityEvent.objects.filter(
@@ -124,7 +128,7 @@ def run_page(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.SEE, of=InitialSyncRun)
 @require_safe
 def run_live(request: HttpRequest, pk: int) -> HttpResponse:
     """The run as it is now; the page is loaded anew once it is over."""
@@ -169,7 +173,7 @@ def _ask(
     )
 
 
-@staff_page
+@needs(Right.RUN, of=InitialSyncRun)
 @ASKING
 def run_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask, then cancel a run."""
@@ -199,7 +203,7 @@ def run_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.RUN, of=InitialSyncRun)
 @ASKING
 def run_again(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask, then copy the rows of companies again whose copy broke off."""
@@ -222,7 +226,7 @@ def run_again(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.RUN, of=InitialSyncRun)
 @ASKING
 def run_skip(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask, then take companies live without their rows."""
@@ -246,14 +250,14 @@ def run_skip(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.SEE, of=InitialSyncRun)
 @require_safe
 def run_errors(request: HttpRequest, pk: int) -> HttpResponse:
     """The records that failed in a run, as CSV with the rows they came from."""
     run = _run(pk)
 
     def lines() -> Iterator[list[Any]]:
-        for error in errors_of(run).iterator(chunk_size=2000):
+        for error in errors_of(run).visible_to(request.user).iterator(chunk_size=2000):
             yield _line(error)
 
     return csv_download(f"run-{run.pk}-errors.csv", CSV_COLUMNS, lines())

@@ -9,7 +9,8 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 
-from portal.pages import staff_page
+from portal.access import needs
+from portal.accounts.roles import Right
 
 RIGHTS = (
     "environments.add_environment",
@@ -32,4 +33,4 @@ def setup_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]
             raise PermissionDenied
         return view(request, *args, **kwargs)
 
-    return staff_page(guarded)
+    return needs(Right.LINK)(guarded)

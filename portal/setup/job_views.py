@@ -17,6 +17,8 @@ from django.views.decorators.http import (
     require_safe,
 )
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.confirming import Removal, confirm_removal
 from portal.environments.copies import clean_up
 from portal.environments.models import ConnectionSet, Environment
@@ -24,7 +26,7 @@ from portal.environments.queries import without_secrets
 from portal.environments.relinking import relink
 from portal.maps import services as maps
 from portal.maps.models import MapState
-from portal.pages import page, safe_next, staff_page
+from portal.pages import page, safe_next
 from portal.refusals import Refusal
 from portal.setup import creating, drafts
 from portal.setup.access import setup_page
@@ -220,7 +222,7 @@ def environment_clean(request: HttpRequest, pk: int) -> HttpResponse:
     return confirm_removal(request, removal, remove)
 
 
-@staff_page
+@needs(Right.LINK, of=ConnectionSet)
 @ASKING
 def connection_set_relink(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for the name, then clean both sides up and link them anew."""

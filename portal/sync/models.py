@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from portal.accounts.scope import ScopedManager
 from portal.environments.models import Stream
 from portal.maps.models import DirectionChoices, TableMap
 
@@ -31,6 +32,8 @@ class KeptChange(models.Model):
         default=0, db_default=0, help_text="The scope of the leg it waits for."
     )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ScopedManager("table_map__connection_set", key="key")
 
     class Meta:
         abstract = True
@@ -108,6 +111,8 @@ class SavedQueue(models.Model):
     )
     changes = models.BigIntegerField(default=0)
     bytes = models.BigIntegerField(default=0)
+
+    objects = ScopedManager("table_map__connection_set")
 
     class Meta:
         ordering = ["-id"]

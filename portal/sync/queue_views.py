@@ -12,12 +12,14 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from portal.access import needs
+from portal.accounts.roles import Right
 from portal.environments.models import ConnectionSet
 from portal.maps import maintenance
 from portal.maps.dependents import paused_prerequisites, running_dependents
 from portal.maps.models import MapState, TableMap
 from portal.maps.queries import in_run_order
-from portal.pages import chosen_ids, page, safe_next, staff_page
+from portal.pages import chosen_ids, page, safe_next
 from portal.refusals import Refusal
 from portal.sync import saving, skipping
 from portal.sync.models import QueuedChange, SavedQueue, SetAsideChange
@@ -27,7 +29,7 @@ WORD = "discard"
 """What is typed before a queue is thrown away."""
 
 
-@staff_page
+@needs(Right.RUN, picked={"map": TableMap})
 @require_safe
 def ask_resume(request: HttpRequest) -> HttpResponse:
     """The three ways to go on after a pause."""
@@ -65,7 +67,7 @@ def _resume_form(
     )
 
 
-@staff_page
+@needs(Right.RUN, picked={"map": TableMap})
 @require_POST
 def resume(request: HttpRequest) -> HttpResponse:
     """Go on as chosen."""
@@ -93,7 +95,7 @@ def resume(request: HttpRequest) -> HttpResponse:
     return redirect(back)
 
 
-@staff_page
+@needs(Right.RUN, picked={"map": TableMap})
 @require_safe
 def ask_pause(request: HttpRequest) -> HttpResponse:
     """Which maps that refer to the chosen ones pause with them."""
@@ -110,7 +112,7 @@ def ask_pause(request: HttpRequest) -> HttpResponse:
     )
 
 
-@staff_page
+@needs(Right.SEE, of=TableMap)
 @require_safe
 def export(request: HttpRequest, map_id: int, which: str, kind: str) -> HttpResponse:
     """The queue of a map, or what is set aside of it, as a file."""
@@ -118,7 +120,9 @@ def export(request: HttpRequest, map_id: int, which: str, kind: str) -> HttpResp
     model = {"queue": QueuedChange, "set-aside": SetAsideChange}.get(which)
     if model is None or kind not in saving.FORMATS:
         raise Http404("There is no such file.")
-    rows: Any = model._default_manager.filter(table_map=table_map)
+    rows: Any = model._default_manager.visible_to(request.user).filter(
+        table_map=table_map
+    )
     search = request.GET.get("key", "").strip()
     if search:
         rows = rows.filter(key_text__icontains=search)
@@ -128,7 +132,7 @@ def export(request: HttpRequest, map_id: int, which: str, kind: str) -> HttpResp
     )
 
 
-@staff_page
+@needs(Right.SEE, of=SavedQueue, all_companies=True)
 @require_safe
 def saved(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     """A kept file."""
@@ -150,7 +154,7 @@ def _download(
     )
 
 
-@staff_page
+@needs(Right.RUN, of=TableMap)
 @require_POST
 def set_aside(request: HttpRequest, map_id: int) -> HttpResponse:
     """Carry over, or throw away, what is set aside of a map."""
@@ -173,7 +177,7 @@ def set_aside(request: HttpRequest, map_id: int) -> HttpResponse:
     return redirect(back)
 
 
-@staff_page
+@needs(Right.RUN, of=ConnectionSet)
 @require_POST
 def set_action(request: HttpRequest, pk: int) -> HttpResponse:
     """Pause a whole connection set for maintenance, or let it go on."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from portal.access import may, needs
+from portal.accounts.roles import Right
 from portal.environments.models import ConnectionSet
 from portal.environments.queries import without_secrets
-from portal.pages import page, staff_page
+from portal.pages import page
 from portal.refusals import Refusal
 from portal.synchronous import queries, services
 from portal.synchronous.models import (
@@ -22,23 +23,17 @@ from portal.synchronous.models import (
 from syncengine.errors import EngineError
 from syncengine.mapping.model import Side
 
-PERMISSION = "environments.change_connectionset"
 
-
-@staff_page
+@needs(Right.SEE, post=Right.LINK, of=ConnectionSet)
 @require_http_methods(["GET", "HEAD", "POST"])
 def synchronous_mode(request: HttpRequest, pk: int) -> HttpResponse:
     """Show both sides and what the mode means; turn it on, once that was read, or
     off."""
-    if not request.user.has_perm("environments.view_connectionset"):
-        raise PermissionDenied
     connection_set = get_object_or_404(
         without_secrets(ConnectionSet.objects.all()), pk=pk
     )
     refused: Refusal | None = None
     if request.method == "POST":
-        if not request.user.has_perm(PERMISSION):
-            raise PermissionDenied
         try:
             messages.success(request, _switch(request, connection_set))
             return redirect("connection_set_synchronous", pk=pk)
@@ -58,7 +53,7 @@ def synchronous_mode(request: HttpRequest, pk: int) -> HttpResponse:
                 {"value": side.value, "environment": connection_set.environment(side)}
                 for side in Side
             ],
-            "may_change": request.user.has_perm(PERMISSION),
+            "may_change": may(request, Right.LINK),
             "refused": refused,
             "timeout": request.POST.get("timeout") or f"{_timeout(modes):g}",
             "shortest": SHORTEST_TIMEOUT,

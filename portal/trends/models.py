@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from portal.accounts.scope import ScopedManager
 from portal.environments.models import Stream
 
 
@@ -31,6 +32,8 @@ class Trend(models.Model):
     lag_seconds = models.FloatField(null=True, blank=True)
     carried_total = models.BigIntegerField(default=0)
     copied_total = models.BigIntegerField(default=0)
+
+    objects = ScopedManager("stream__connection_set")
 
     class Meta:
         ordering = ["stream", "span", "began_at"]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from django.db.models import Max, Sum
 from django.utils import timezone
 
+from portal.accounts.scope import EVERYTHING, Scope
 from portal.trends.models import Span, Trend
 
 WINDOWS = {
@@ -51,15 +52,19 @@ class Window:
 
 
 def window(
-    name: str, connection_set: int | None = None, now: datetime | None = None
+    name: str,
+    connection_set: int | None = None,
+    now: datetime | None = None,
+    scope: Scope = EVERYTHING,
 ) -> Window:
-    """The last hour, day or week of one connection set, or of all: one query."""
+    """The last hour, day or week of one connection set, or of all within the limits:
+    one query."""
     span, number = WINDOWS[name]
     length = timedelta(seconds=span)
     now = now or timezone.now()
     last = EPOCH + (now - EPOCH) // length * length
     first = last - (number - 1) * length
-    rows = Trend.objects.filter(span=span, began_at__range=(first, last))
+    rows = Trend.objects.within(scope).filter(span=span, began_at__range=(first, last))
     if connection_set is not None:
         rows = rows.filter(stream__connection_set=connection_set)
     else:

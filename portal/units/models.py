@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from portal.accounts.scope import ScopedManager
 from portal.environments.models import ConnectionSet
 
 
@@ -45,6 +46,8 @@ class AtomicUnit(models.Model):
     begun_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ScopedManager()
 
     class Meta:
         ordering = ["-id"]

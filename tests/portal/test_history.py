@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from portal.accounts.models import User
+from portal.accounts.roles import Role
 from portal.activity.models import ActivityEvent
 from portal.errors.models import Conflict
 from portal.history import keeping, origins
@@ -26,7 +26,7 @@ from portal.history.timeline import timeline
 from portal.maps.models import TableMap
 from syncengine.mapping.model import Direction
 from syncengine.ports import CarriedChange as Change
-from tests.factories import make_connection_set, make_environment, make_map
+from tests.factories import make_connection_set, make_environment, make_map, make_user
 from tests.portal.page_rows import TO_DATAVERSE, TO_FINOPS, ago, make_error, make_queued
 
 FORWARD = Direction.FINOPS_TO_DATAVERSE
@@ -262,7 +262,7 @@ def test_history_is_switched_by_those_who_may_change_maps(
     assert client.post(address).status_code == 302
     assert admin_client.get(address).status_code == 405
     clerk = Client()
-    clerk.force_login(User.objects.create_user("clerk", is_staff=True))
+    clerk.force_login(make_user(Role.OPERATOR))
     assert clerk.post(address).status_code == 403
     assert clerk.get(reverse("record_page")).status_code == 200
     assert clerk.get(reverse("record_fields")).status_code == 404

@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django.fixtures import Settings
 
 from portal.accounts.models import User
+from portal.accounts.roles import Role
 from portal.activity.models import ActivityEvent
 from portal.alerts.models import Alert
 from portal.correlation import current_id
@@ -35,7 +36,7 @@ from portal.sync.models import StreamLatency
 from syncengine.latency import Latencies
 from syncengine.mapping.model import Direction
 from syncengine.ports import ConflictRecord, StreamReport
-from tests.factories import make_map
+from tests.factories import make_map, make_user
 from tests.portal.page_rows import make_cause, make_error, make_queued, make_run
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +46,7 @@ TOKEN = "a long secret"
 @pytest.fixture
 def staff() -> Client:
     client = Client()
-    client.force_login(User.objects.create_user("ann", is_staff=True))
+    client.force_login(make_user(Role.OPERATOR))
     return client
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
 from portal.accounts.models import User
+from portal.accounts.roles import Role
 from portal.activity.models import ActivityEvent
 from portal.alerts import inbox, rule_services, services, telling
 from portal.alerts import webhooks as hooks
@@ -18,7 +18,7 @@ from portal.alerts.models import Alert, AlertRule, Delivery, InboxItem, Webhook
 from portal.mailing.models import MailSettings
 from portal.mailing.services import save_settings
 from portal.maps.models import MapState
-from tests.factories import make_connection_set, make_map
+from tests.factories import make_connection_set, make_map, make_user
 from tests.outside import MailServer, Receiver, part
 from tests.portal.page_rows import ago, make_error
 
@@ -90,7 +90,7 @@ def test_visitors_and_those_without_rights_are_kept_out(client: Client) -> None:
     client.force_login(User.objects.create_user("visitor"))
     for path, _ in found:
         assert client.get(path).status_code == 403
-    client.force_login(User.objects.create_user("clerk", is_staff=True))
+    client.force_login(make_user(Role.AUDITOR))
     page = reverse("alert_rule_page", args=[AlertRule.objects.get().pk])
     for path, acting in found:
         assert acting or path == page or client.get(path).status_code == 403
@@ -245,10 +245,9 @@ def test_sent_messages_are_listed_filtered_and_sent_again(
 
 
 def test_retrying_needs_the_right(client: Client) -> None:
-    clerk = User.objects.create_user("clerk", is_staff=True)
-    client.force_login(clerk)
+    client.force_login(make_user(Role.AUDITOR))
     assert client.post(reverse("delivery_retry")).status_code == 403
-    clerk.user_permissions.add(Permission.objects.get(codename="change_delivery"))
+    client.force_login(make_user(Role.OPERATOR))
     assert client.post(reverse("delivery_retry")).status_code == 302
 
 

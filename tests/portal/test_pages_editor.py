@@ -9,11 +9,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
 from portal.accounts.models import User
+from portal.accounts.roles import Role
 from portal.activity.models import ActivityEvent
 from portal.editor import services
 from portal.editor.content import Draft, move_line
@@ -24,7 +24,12 @@ from portal.maps.models import MapState, SharedValueMap, TableMap
 from portal.maps.value_maps import save as save_value_map
 from portal.refusals import ActionForbidden
 from syncengine.mapping.model import ColumnMap, ColumnMapType
-from tests.factories import make_connection_set, make_definition, make_environment
+from tests.factories import (
+    make_connection_set,
+    make_definition,
+    make_environment,
+    make_user,
+)
 from tests.factories import make_map as make_unreachable
 from tests.portal.test_command_line import dw
 
@@ -148,9 +153,7 @@ def test_a_draft_is_begun_kept_and_discarded(
 def test_another_reads_the_draft_until_they_take_it_over(
     client: Client, begun: TableMap
 ) -> None:
-    other = User.objects.create_user("other", is_staff=True)
-    other.user_permissions.add(Permission.objects.get(codename="change_tablemap"))
-    client.force_login(other)
+    client.force_login(make_user(Role.MAP_MAKER))
     page = client.get(address("map_edit", begun)).content.decode()
     assert "admin edits this draft" in page
     said = change(client, begun, 2, finops="phone", type="=", dataverse="telephone1")
@@ -444,7 +447,7 @@ def test_a_map_of_108_lines_asks_no_more_than_a_small_one(
 def test_a_reader_sees_every_part_and_changes_nothing(
     client: Client, begun: TableMap
 ) -> None:
-    client.force_login(User.objects.create_user("clerk", is_staff=True))
+    client.force_login(make_user(Role.OPERATOR))
     for part in PARTS:
         page = client.get(address("map_edit_part", begun, part))
         assert page.status_code == 200
@@ -454,7 +457,7 @@ def test_a_reader_sees_every_part_and_changes_nothing(
 
 def test_only_who_may_change_maps_edits(client: Client, admin_client: Client) -> None:
     table_map = make_unreachable()
-    clerk = User.objects.create_user("clerk", is_staff=True)
+    clerk = make_user(Role.OPERATOR)
     for name in (*WRITING, *OF_LINES, "map_edit_discard", "map_edit_publish"):
         path = address(name, table_map, *([1] if name in OF_LINES else []))
         client.logout()

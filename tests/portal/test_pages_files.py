@@ -6,13 +6,14 @@ import json
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
 from portal.accounts.models import User
+from portal.accounts.roles import Role
+from portal.accounts.services import set_limits, set_roles
 from portal.activity.models import ActivityEvent
 from portal.environments.models import ConnectionSet
 from portal.maps import file_views
@@ -22,7 +23,7 @@ from portal.maps.shared_values import pairs_of
 from syncengine.mapping.files import parse_document
 from syncengine.mapping.model import ConflictPolicy
 from syncengine.mapping.product_json import dump_product_map, parse_product_map
-from tests.factories import make_connection_set, make_definition, make_map
+from tests.factories import make_connection_set, make_definition, make_map, make_user
 from tests.mapping.test_product_json import MAPPING
 from tests.portal.test_dw_catalog import dw_json
 
@@ -222,16 +223,12 @@ maps:
 def test_shared_value_maps_come_along_and_are_shown(
     client: Client, contoso: ConnectionSet
 ) -> None:
-    clerk = User.objects.create_user("clerk", is_staff=True)
-    clerk.user_permissions.set(
-        Permission.objects.filter(codename__in=("add_tablemap", "change_tablemap"))
-    )
-    client.force_login(clerk)
+    maker = make_user(Role.MAP_MAKER)
+    set_limits(maker, limited=True, limits=[(contoso, "")])
+    client.force_login(maker)
     refused = upload(client, ("a.yaml", YES_NO))
     assert "change shared value maps (YN)" in refused.content.decode()
-    clerk.user_permissions.add(
-        *Permission.objects.filter(codename__endswith="_sharedvaluemap")
-    )
+    set_limits(maker, limited=False)
     planned = upload(client, ("a.yaml", YES_NO))
     (value_map,) = planned.context["value_maps"]
     assert (value_map.name, value_map.operation.value) == ("YN", "create")
@@ -342,17 +339,16 @@ def test_visitors_and_people_who_are_not_staff_are_kept_out(
     assert client.get(page).status_code == 403
 
 
-def test_importing_needs_the_rights_to_add_and_to_change(
+def test_importing_needs_the_right_to_change_maps(
     client: Client, contoso: ConnectionSet
 ) -> None:
-    clerk = User.objects.create_user("clerk", is_staff=True)
+    clerk = make_user(Role.OPERATOR)
     client.force_login(clerk)
     file = ("a.json", dump_product_map(make_definition()))
-    for codename in ("add_tablemap", "change_tablemap"):
-        assert client.get(IMPORT).status_code == 403
-        assert IMPORT not in client.get(reverse("map_list")).content.decode()
-        assert upload(client, file).status_code == 403
-        clerk.user_permissions.add(Permission.objects.get(codename=codename))
+    assert client.get(IMPORT).status_code == 403
+    assert IMPORT not in client.get(reverse("map_list")).content.decode()
+    assert upload(client, file).status_code == 403
+    set_roles(clerk, [Role.MAP_MAKER])
     assert client.get(IMPORT).status_code == 200
     assert client.get(EXPORT).status_code == 200
     assert confirm(client, upload(client, file)).status_code == 302

@@ -6,17 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 from django.utils.html import escape
 
 from portal.accounts.models import User
+from portal.accounts.roles import Role
+from portal.accounts.services import set_roles
 from portal.activity.models import ActivityEvent
 from portal.maps.models import TableMap
 from portal.maps.ready_made import address_name, find_by_address, install
 from syncengine import catalog
-from tests.factories import make_connection_set
+from tests.factories import make_connection_set, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -41,8 +42,8 @@ def names(client: Client, **query: str) -> list[str]:
 
 @pytest.fixture
 def clerk(client: Client) -> Client:
-    """Staff without any right."""
-    client.force_login(User.objects.create_user("clerk", is_staff=True))
+    """Somebody who may only look."""
+    client.force_login(make_user(Role.AUDITOR))
     return client
 
 
@@ -66,7 +67,7 @@ def test_staff_may_look_but_not_install(clerk: Client) -> None:
     assert clerk.post(INSTALL, {"name": "Units"}).status_code == 403
     assert not TableMap.objects.exists()
     user = User.objects.get()
-    user.user_permissions.add(Permission.objects.get(codename="add_tablemap"))
+    set_roles(user, [Role.MAP_MAKER])
     assert clerk.post(INSTALL, {"name": "Units"}).status_code == 302
     assert TableMap.objects.exists()
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
 from portal.accounts.models import User
+from portal.accounts.roles import Role
 from portal.environments.models import Environment
 from portal.setup import creating, drafts
 from portal.setup.models import DraftState, SetupDraft, StepState
 from portal.setup.steps import ORDER
 from syncengine.mapping.model import Side
-from tests.factories import UNREACHABLE, make_connection_set, make_environment
+from tests.factories import (
+    UNREACHABLE,
+    make_connection_set,
+    make_environment,
+    make_user,
+)
 from tests.portal.setup_ground import (
     HIERARCHIES,
     ROLES,
@@ -75,12 +80,7 @@ def test_visitors_and_staff_without_the_rights_are_kept_out(client: Client) -> N
     places = every_address(drafts.begin())
     for place in places:
         assert client.get(place)["Location"].startswith(reverse("login"))
-    clerk = User.objects.create_user("clerk", is_staff=True)
-    client.force_login(clerk)
-    some = Permission.objects.filter(
-        codename__in=("add_environment", "add_connectionset")
-    )
-    clerk.user_permissions.set(some)
+    client.force_login(make_user(Role.OPERATOR, Role.MAP_MAKER))
     for place in places:
         assert client.get(place).status_code == 403, place
         assert client.post(place).status_code == 403, place

@@ -10,13 +10,13 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from portal.accounts.models import User
+from portal.accounts.roles import Role
 from portal.environments.models import ConnectionSet, Environment, Stream
 from portal.overview.queries import connection_sets
 from portal.synchronous import queries, services
 from portal.synchronous.models import GateState, SynchronousMode
 from syncengine.mapping.model import Side
-from tests.factories import make_connection_set
+from tests.factories import make_connection_set, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -188,13 +188,10 @@ def test_only_those_who_may_change_the_set_switch_it(
     client: Client, address: str
 ) -> None:
     assert client.get(address).status_code == 302
-    user = User.objects.create_user("reader", password="x", is_staff=True)
-    client.force_login(user)
+    client.force_login(make_user())
     assert client.get(address).status_code == 403
-    from django.contrib.auth.models import Permission
-
-    user.user_permissions.add(Permission.objects.get(codename="view_connectionset"))
+    client.force_login(make_user(Role.OPERATOR))
     assert client.get(address).status_code == 200
     assert "Have commits wait" not in client.get(address).content.decode()
     assert client.post(address, {"switch": "off"}).status_code == 403
-    assert client.put(address).status_code == 405
+    assert client.put(address).status_code == 403

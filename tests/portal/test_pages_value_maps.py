@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
 from portal.accounts.models import User
+from portal.accounts.roles import Role
+from portal.accounts.services import set_limits
 from portal.activity.models import ActivityEvent
 from portal.environments.models import ConnectionSet
 from portal.maps import value_maps
 from portal.maps.models import MapState, SharedValueMap
 from portal.maps.shared_values import pairs_of
-from tests.factories import make_connection_set
+from tests.factories import make_connection_set, make_user
 from tests.mapping.rules import decision, expression, rule
 from tests.portal.test_value_maps import NEW, SHARED, YN, make
 
@@ -49,11 +50,9 @@ def remove(value_map: SharedValueMap) -> str:
     return reverse("value_map_delete", args=[value_map.pk])
 
 
-def clerk(client: Client, *rights: str) -> Client:
-    """Staff with these rights only."""
-    user = User.objects.create_user("clerk", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=rights))
-    client.force_login(user)
+def signed_in(client: Client, role: Role) -> Client:
+    """Somebody with this role only."""
+    client.force_login(make_user(role))
     return client
 
 
@@ -80,7 +79,7 @@ def test_visitors_and_people_who_are_not_staff_are_kept_out(
 def test_staff_may_read_but_change_only_with_the_right(
     client: Client, stored: SharedValueMap
 ) -> None:
-    reader = clerk(client)
+    reader = signed_in(client, Role.OPERATOR)
     assert "New value map" not in reader.get(LIST).content.decode()
     page = reader.get(one(stored)).content.decode()
     assert "readonly" in page
@@ -93,12 +92,26 @@ def test_staff_may_read_but_change_only_with_the_right(
     assert pairs_of() == {"YN": YN}
 
 
-def test_each_right_allows_its_own(client: Client, stored: SharedValueMap) -> None:
-    writer = clerk(client, "add_sharedvaluemap", "change_sharedvaluemap")
+def test_a_map_maker_may_change_them(client: Client, stored: SharedValueMap) -> None:
+    writer = signed_in(client, Role.MAP_MAKER)
     assert writer.post(one(stored), {"pairs": TEXT}).status_code == 302
     assert writer.post(TAKE, {"name": "HOLD"}).status_code == 302
-    assert writer.post(remove(stored), {"name": "YN"}).status_code == 403
     assert sorted(pairs_of()) == ["HOLD", "YN"]
+    assert writer.post(remove(stored), {"name": "YN"}).status_code == 302
+
+
+def test_whoever_is_limited_may_read_but_not_change_what_is_shared(
+    client: Client, stored: SharedValueMap
+) -> None:
+    maker = make_user(Role.MAP_MAKER)
+    set_limits(maker, limited=True)
+    client.force_login(maker)
+    assert "readonly" in client.get(one(stored)).content.decode()
+    answer = client.post(one(stored), {"pairs": TEXT})
+    assert answer.status_code == 403
+    assert "concerns the whole portal" in answer.content.decode()
+    assert client.post(remove(stored), {"name": "YN"}).status_code == 403
+    assert pairs_of() == {"YN": YN}
 
 
 def test_methods_and_tokens_are_checked(

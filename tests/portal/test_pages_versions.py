@@ -6,16 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
 from portal.accounts.models import User
+from portal.accounts.roles import Role
+from portal.accounts.services import set_roles
 from portal.activity.models import ActivityEvent
 from portal.maps.models import MapState, MapVersion, TableMap
 from portal.maps.versions import create_version
 from syncengine.mapping.model import ColumnMap, ColumnMapType, ConflictPolicy
-from tests.factories import make_definition, make_map
+from tests.factories import make_definition, make_map, make_user
 from tests.portal.page_rows import make_run
 
 pytestmark = pytest.mark.django_db
@@ -207,14 +208,14 @@ def test_only_who_may_change_maps_goes_back(
     assert client.get(use(first))["Location"].startswith(reverse("login"))
     client.force_login(User.objects.create_user("visitor"))
     assert client.get(use(first)).status_code == 403
-    clerk = User.objects.create_user("clerk", is_staff=True)
+    clerk = make_user(Role.OPERATOR)
     client.force_login(clerk)
     assert 'data-testid="use"' not in client.get(tab(customers)).content.decode()
     assert client.get(use(first)).status_code == 403
     assert client.post(use(first)).status_code == 403
     customers.refresh_from_db()
     assert customers.version == second
-    clerk.user_permissions.add(Permission.objects.get(codename="change_tablemap"))
+    set_roles(clerk, [Role.MAP_MAKER])
     assert 'data-testid="use"' in client.get(tab(customers)).content.decode()
     assert client.post(use(first)).status_code == 302
     assert client.put(use(first)).status_code == 405

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from portal.accounts.scope import ScopedManager
 from portal.environments.models import ConnectionSet
 from portal.maps.models import TableMap
 
@@ -59,6 +60,8 @@ class Alert(models.Model):
     snoozed_until = models.DateTimeField(null=True, blank=True)
     told_at = models.DateTimeField(null=True, blank=True, editable=False)
     over_told_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ScopedManager()
 
     class Meta:
         ordering = ["-id"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from portal.accounts.scope import ScopedManager
 from portal.alerts.models.message import Webhook
 from portal.environments.models import ConnectionSet
 from portal.maps.models import TableMap
@@ -108,6 +109,8 @@ class AlertRule(models.Model):
         "tell when it is over", default=True, db_default=True
     )
     enabled = models.BooleanField(default=True)
+
+    objects = ScopedManager()
 
     class Meta:
         ordering = ["name"]

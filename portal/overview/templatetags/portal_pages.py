@@ -103,28 +103,58 @@ def ago(moment: datetime | None) -> SafeString | str:
 
 @register.filter
 def clock(value: datetime | None) -> SafeString | str:
-    """The time of today, else the date as well, in UTC."""
+    """The time of today, else the date as well, in the user's time zone."""
     if value is None:
         return "–"  # noqa: RUF001
-    today = value.date() == timezone.now().date()
+    value = timezone.localtime(value)
+    today = value.date() == timezone.localdate()
     return _time(value, f"{value:%H:%M}" if today else f"{value:%Y-%m-%d %H:%M}")
 
 
 @register.filter
 def moment(value: datetime | None) -> SafeString | str:
-    """An exact time in UTC."""
+    """An exact time in the user's time zone."""
     if value is None:
         return "–"  # noqa: RUF001
+    value = timezone.localtime(value)
     return _time(value, f"{value:%Y-%m-%d %H:%M:%S}")
 
 
 def _time(value: datetime, text: str) -> SafeString:
+    local = timezone.localtime(value)
     return format_html(
-        '<time datetime="{}" title="{} UTC">{}</time>',
+        '<time datetime="{}" title="{}">{}</time>',
         value.isoformat(),
-        f"{value:%Y-%m-%d %H:%M:%S}",
+        f"{local:%Y-%m-%d %H:%M:%S %Z}",
         text,
     )
+
+
+_BROWSERS = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+    ("python", "A Python program"),
+)
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+@register.filter
+def browser(agent: str) -> str:
+    """What a browser calls itself, in two words."""
+    name = next((word for sign, word in _BROWSERS if sign in agent), "A browser")
+    system = next((word for sign, word in _SYSTEMS if sign in agent), "")
+    return f"{name} on {system}" if system else name
 
 
 @register.filter
