@@ -10,7 +10,7 @@ ARGS ?=
 JOBS ?= 3
 SOURCES := syncengine portal tests manage.py
 
-.PHONY: setup setup-test setup-chaos run dev test lint types e2e bench chaos check
+.PHONY: setup setup-test setup-chaos run dev test lint types e2e screenshots bench chaos check
 
 setup:
 	@scripts/setup
@@ -53,6 +53,10 @@ chaos: setup-chaos
 		tests/engine/test_convergence.py
 	@$(PYTHON) -m pytest -q -m hypothesis --timeout 3600 \
 		tests/mapping tests/connectors tests/engine
+
+# Pictures of every page into docs/screenshots, from a portal of their own.
+screenshots: setup-test
+	@$(PYTHON) -m tests.screenshots $(ARGS)
 
 bench: setup-test
 	@$(PYTHON) -m tests.bench $(ARGS)

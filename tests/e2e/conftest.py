@@ -17,18 +17,9 @@ from playwright.sync_api import (
 )
 
 from portal.embedded import launch
+from tests.e2e.browsing import ARGUMENTS, CHROMIUM, sign_in
 from tests.e2e.running import RunningPortal
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 WAIT_MILLISECONDS = 45_000
 
 
@@ -109,13 +100,6 @@ def _patient_expectations() -> Iterator[None]:
     expect.set_options(timeout=WAIT_MILLISECONDS)
     yield
     expect.set_options(timeout=None)
-
-
-def sign_in(page: Page, password: str) -> None:
-    """Fill in and send the sign-in form of the page."""
-    page.get_by_label("Username").fill("admin")
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()
 
 
 @pytest.fixture(scope="module")

@@ -36,51 +36,23 @@ UNION ALL SELECT 'queued ' || key_text FROM sync_queuedchange
 """
 
 
-class RunningPortal:
-    """A supervisor on a data directory of its own, with the sample companies."""
+def password_in(said: str) -> str:
+    """The administrator's password in what a supervisor printed."""
+    found = re.search(r"Password: +(\S+)$", said, re.MULTILINE)
+    assert found, said
+    return found[1]
 
-    def __init__(self, address: str) -> None:
-        self.data = directory() / "var"
-        self.data.mkdir()
+
+class Portal:
+    """A portal that runs somewhere on this machine, by its data directory."""
+
+    def __init__(self, address: str, data: Path) -> None:
         self.address = address
-        self.output = self.data.parent / "output.txt"
+        self.data = data
         self.environ = {
             name: text for name, text in os.environ.items() if name not in OURS
         } | {"DUALWRITE_DATA": str(self.data)}
-        port = self.address.rpartition(":")[2]
-        with self.output.open("w") as to:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "portal.supervisor", "--port", port],
-                cwd=ROOT,
-                env=self.environ,
-                stdin=subprocess.DEVNULL,
-                stdout=to,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
         self._sessions: dict[str, psycopg.Connection[Any]] = {}
-
-    @property
-    def said(self) -> str:
-        """What the supervisor has printed."""
-        return self.output.read_text()
-
-    @property
-    def password(self) -> str:
-        """The administrator's password, as the supervisor prints it."""
-        found = re.search(r"Password: +(\S+)$", self.said, re.MULTILINE)
-        assert found, self.said
-        return found[1]
-
-    def wait_until_up(self) -> None:
-        """Return when the pages answer and every sample map runs."""
-        wait_until(
-            lambda: "Password:" in self.said or self.process.poll() is not None,
-            START_SECONDS,
-            lambda: f"the portal starts: {self.said}",
-        )
-        assert self.process.poll() is None, self.said
-        self.settle()
 
     def sql(self, database: str = "") -> psycopg.Connection[Any]:
         """A session of the superuser: with the portal's own database, or with
@@ -127,6 +99,51 @@ class RunningPortal:
             timeout=START_SECONDS,
         )
 
+    def close(self) -> None:
+        """End the sessions."""
+        for session in self._sessions.values():
+            session.close()
+
+
+class RunningPortal(Portal):
+    """A supervisor on a data directory of its own, with the sample companies."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address, directory() / "var")
+        self.data.mkdir()
+        self.output = self.data.parent / "output.txt"
+        port = self.address.rpartition(":")[2]
+        with self.output.open("w") as to:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "portal.supervisor", "--port", port],
+                cwd=ROOT,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=to,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def said(self) -> str:
+        """What the supervisor has printed."""
+        return self.output.read_text()
+
+    @property
+    def password(self) -> str:
+        """The administrator's password, as the supervisor prints it."""
+        return password_in(self.said)
+
+    def wait_until_up(self) -> None:
+        """Return when the pages answer and every sample map runs."""
+        wait_until(
+            lambda: "Password:" in self.said or self.process.poll() is not None,
+            START_SECONDS,
+            lambda: f"the portal starts: {self.said}",
+        )
+        assert self.process.poll() is None, self.said
+        self.settle()
+
     def recover(self) -> None:
         """After a failed test: let the next one find everything running."""
         for state, *command in (
@@ -150,8 +167,7 @@ class RunningPortal:
 
     def stop(self) -> None:
         """End everything that was started, orderly if possible."""
-        for session in self._sessions.values():
-            session.close()
+        self.close()
         self.process.send_signal(signal.SIGINT)
         try:
             self.process.wait(STOP_SECONDS)

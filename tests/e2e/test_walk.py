@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from tests.e2e.conftest import sign_in
+from tests.e2e.browsing import sign_in
 from tests.e2e.running import RunningPortal
 from tests.waiting import wait_until
 

@@ -1,0 +1,43 @@
+"""axe looks at a page: what it finds that would keep somebody out."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+from playwright.sync_api import Page
+
+SCRIPT = "axe.min.js"
+WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
+GRAVE = ("serious", "critical")
+
+RUN = """async ([rules, tags]) => {
+    const runOnly = rules.length
+        ? { type: "rule", values: rules }
+        : { type: "tag", values: tags };
+    const few = { include: [["html"]], exclude: [["tbody > tr:nth-child(n+5)"]] };
+    const found = await axe.run(few, { runOnly, resultTypes: ["violations"] });
+    return found.violations.map(({ id, impact, help, nodes }) => ({
+        id, impact, help, nodes: nodes.slice(0, 3).map(
+            (node) => `${node.target.join(" ")}: ${node.failureSummary}`),
+    }));
+}"""
+
+
+@cache
+def _script() -> str:
+    return (Path(axe_playwright_python.__file__).parent / SCRIPT).read_text()
+
+
+def grave_findings(page: Page, *rules: str) -> list[str]:
+    """Serious and critical findings, by all rules of WCAG 2.2 AA or only by some. Of
+    long tables the first rows are looked at: the others are alike."""
+    page.evaluate(_script())
+    found: list[dict[str, Any]] = page.evaluate(RUN, [list(rules), list(WCAG)])
+    return [
+        f"axe {one['id']} ({one['impact']}): {one['help']}: {' | '.join(one['nodes'])}"
+        for one in found
+        if one["impact"] in GRAVE
+    ]

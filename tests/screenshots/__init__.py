@@ -1,0 +1,1 @@
+"""Pictures of every page, in light, dark and on a phone: `make screenshots`."""
