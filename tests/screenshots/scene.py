@@ -55,7 +55,7 @@ HELD = """
 INSERT INTO approvals_approval (table_map_id, direction, kind, count, rows, sample,
     state, held_at, discarded)
 SELECT %(map)s, 'dataverse_to_finops', 'delete', 412, 2014,
-    '["USMF / C-000031", "USMF / C-000044", "USMF / C-000052"]', 'open',
+    '[["USMF", "C-000031"], ["USMF", "C-000044"], ["USMF", "C-000052"]]', 'open',
     now() - interval '6 minutes', 0
 WHERE NOT EXISTS (SELECT FROM approvals_approval)
 """

@@ -93,12 +93,16 @@ def latency(seconds: Any) -> str:
 
 @register.filter
 def ago(moment: datetime | None) -> SafeString | str:
-    """How long ago, with the exact time on hover."""
+    """How long ago, or until when, with the exact time on hover; a script keeps it
+    true while the page is open."""
     if moment is None:
         return "–"  # noqa: RUF001
     seconds = (timezone.now() - moment).total_seconds()
-    text = "just now" if seconds < 5 else f"{duration(seconds)} ago"
-    return _time(moment, text)
+    if abs(seconds) < 5:
+        text = "just now"
+    else:
+        text = f"{duration(seconds)} ago" if seconds > 0 else f"in {duration(-seconds)}"
+    return _time(moment, text, SafeString(" data-ago"))
 
 
 @register.filter
@@ -120,12 +124,13 @@ def moment(value: datetime | None) -> SafeString | str:
     return _time(value, f"{value:%Y-%m-%d %H:%M:%S}")
 
 
-def _time(value: datetime, text: str) -> SafeString:
+def _time(value: datetime, text: str, more: str = "") -> SafeString:
     local = timezone.localtime(value)
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
+        '<time datetime="{}" title="{}"{}>{}</time>',
         value.isoformat(),
         f"{local:%Y-%m-%d %H:%M:%S %Z}",
+        more,
         text,
     )
 

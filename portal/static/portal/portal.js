@@ -11,6 +11,28 @@
     }
   };
   setInterval(pulse, PULSE_MILLISECONDS);
+
+  /* "3 min ago" stays true on a page that is left open; as the filter `ago` says it.
+     By the time of the server, which the page was made at: clocks of browsers differ. */
+  const made = Date.now();
+  const ago = (seconds) => {
+    if (Math.abs(seconds) < 5) return "just now";
+    const size = Math.abs(seconds);
+    const [unit, word] = size < 120 ? [1, "s"] : size < 7200 ? [60, "min"]
+      : size < 172800 ? [3600, "h"] : [86400, "d"];
+    const text = `${size < 10 ? size.toFixed(1) : Math.round(size / unit)} ${word}`;
+    return seconds > 0 ? `${text} ago` : `in ${text}`;
+  };
+  const keepTrue = () => {
+    const server = Number(document.querySelector("[data-now]")?.dataset.now);
+    if (!server || document.visibilityState !== "visible") return;
+    const now = server + (Date.now() - made) / 1000;
+    document.querySelectorAll("time[data-ago]").forEach((time) => {
+      const text = ago(now - Date.parse(time.dateTime) / 1000);
+      if (time.textContent !== text) time.textContent = text;
+    });
+  };
+  setInterval(keepTrue, 5 * PULSE_MILLISECONDS);
   document.addEventListener("visibilitychange", pulse);
 
   /* Rows do not move under the pointer or away from the focus: such a part waits.
