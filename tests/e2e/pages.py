@@ -11,6 +11,7 @@ MAP_TABS = (
     *("columns", "filters", "preview", "health", "versions"),
     *("initial-sync", "compare", "queued", "errors", "activity"),
 )
+EDITOR_PARTS = ("filters", "settings", "preview", "try", "examples", "text")
 
 
 def pages(portal: Portal, chosen: int) -> dict[str, str]:
@@ -26,6 +27,8 @@ def pages(portal: Portal, chosen: int) -> dict[str, str]:
         **{f"map-{tab}": f"/maps/{chosen}/{tab}/" for tab in MAP_TABS},
         "map-preview-sample": f"/maps/{chosen}/preview/"
         "?direction=finops_to_dataverse&sample=2",
+        "editor": f"/maps/{chosen}/edit/",
+        **{f"editor-{part}": f"/maps/{chosen}/edit/{part}/" for part in EDITOR_PARTS},
         "map-run": f"/maps/run/?map={chosen}",
         "map-stop": f"/maps/stop/?map={chosen}",
         "map-resume": f"/maps/resume/?map={chosen}",
