@@ -57,10 +57,21 @@ def pages(portal: Portal, chosen: int) -> dict[str, str]:
         "activity-errors": "/activity/?kind=errors",
         "alerts": "/alerts/",
         "alerts-all": "/alerts/?state=all",
+        "alert-rules": "/alerts/rules/",
+        "alert-rule-new": "/alerts/rules/new/",
+        "alert-messages": "/alerts/messages/",
+        "alert-webhooks": "/alerts/webhooks/",
+        "alert-webhook-new": "/alerts/webhooks/new/",
+        "alert-mail": "/alerts/mail/",
+        "inbox": "/inbox/",
+        "setup": "/setup/",
         "system": "/system/",
     }
     link = "/connection-sets/{}/"
     for name, table, path in (
+        ("alert", "alerts_alert", "/alerts/{}/"),
+        ("alert-rule", "alerts_alertrule", "/alerts/rules/{}/"),
+        ("run", "runs_initialsyncrun", "/runs/{}/"),
         ("error", "errors_syncerror", "/errors/{}/"),
         ("cause", "errors_errorgroup", "/errors/causes/{}/"),
         ("conflict", "errors_conflict", "/conflicts/{}/"),

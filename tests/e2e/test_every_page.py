@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Literal
 
 import pytest
 from playwright.sync_api import (
@@ -14,6 +16,7 @@ from playwright.sync_api import (
     Page,
     Request,
     Response,
+    ViewportSize,
     expect,
 )
 
@@ -22,11 +25,12 @@ from tests.e2e.pages import pages
 from tests.e2e.running import RunningPortal
 
 ACCOUNTS = "Customers V3 (accounts)"
-LOOKS = [
-    (scheme, width, height)
-    for scheme in ("light", "dark")
-    for width, height in ((1280, 900), (375, 812))
-]
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+SIZES: tuple[ViewportSize, ...] = (
+    {"width": 1280, "height": 900},
+    {"width": 375, "height": 812},
+)
 MANY = 10_000
 QUICK_MILLISECONDS = 1000.0
 LONG_MESSAGE = "accounts refuses the row: " + "a rule with many words fails, " * 40
@@ -160,43 +164,38 @@ CUT_OFF = """() => {
 }"""
 
 
-def test_no_page_complains_or_is_cut_off_in_any_look(
-    portal: RunningPortal,
-    many: int,
-    signed_in: Page,
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_no_page_complains_or_is_cut_off_or_keeps_somebody_out(
+    portal: RunningPortal, many: int, signed_in: Page, scheme: Scheme
 ) -> None:
     page, complaints = signed_in, []
-    addresses = list(pages(portal, many).values())
     watch = Watch(page)
-    for scheme, width, height in LOOKS:
-        page.emulate_media(color_scheme=scheme)
-        page.set_viewport_size({"width": width, "height": height})
-        beside = ADMIN if (scheme == "light") == (width > 1000) else []
-        for address in (*addresses, *beside):
-            page.goto(address)
-            expect(page.locator("h1").first).to_be_attached()
-            dark = page.evaluate("document.documentElement.classList.contains('dark')")
-            assert dark == (scheme == "dark")
-            found = [*watch.found, *page.evaluate(CUT_OFF)]
-            if width > 1000:
-                # What is not about colours is the same in the dark.
-                found += grave_findings(page, *(["color-contrast"] if dark else ()))
-            complaints += [f"{scheme} {width} {address}: {each}" for each in found]
-            watch.found.clear()
-        page.goto(NOTHING)
-        expect(page.get_by_test_id("problem")).to_contain_text("There is no such page")
-        assert not page.evaluate(CUT_OFF)
+    page.emulate_media(color_scheme=scheme)
+    # What is not about colours is the same in the dark.
+    rules = ["color-contrast"] if scheme == "dark" else []
+    for address in (*pages(portal, many).values(), *ADMIN):
+        page.set_viewport_size(SIZES[0])
+        page.goto(address)
+        expect(page.locator("h1").first).to_be_attached()
+        dark = page.evaluate("document.documentElement.classList.contains('dark')")
+        assert dark == (scheme == "dark")
+        found = grave_findings(page, *rules, whole=address == "/")
+        for size in SIZES:
+            page.set_viewport_size(size)
+            found += [f"{size['width']}: {each}" for each in page.evaluate(CUT_OFF)]
+        complaints += [f"{address}: {each}" for each in (*watch.found, *found)]
         watch.found.clear()
+    page.goto(NOTHING)
+    expect(page.get_by_test_id("problem")).to_contain_text("There is no such page")
+    assert not page.evaluate(CUT_OFF)
     assert not complaints, "\n".join(complaints)
 
 
 def test_the_sign_in_page_does_not_complain_and_fits(
     portal: RunningPortal, new_context: Callable[..., BrowserContext]
 ) -> None:
-    for scheme, width, height in LOOKS:
-        context = new_context(
-            color_scheme=scheme, viewport={"width": width, "height": height}
-        )
+    for scheme, size in product(SCHEMES, SIZES):
+        context = new_context(color_scheme=scheme, viewport=size)
         page = context.new_page()
         watch = Watch(page)
         page.goto("/accounts/login/")
