@@ -73,11 +73,15 @@ WHERE state IN ('open', 'retrying') DO UPDATE SET
     remote = excluded.remote, operation = excluded.operation,
     source_row = excluded.source_row, mapped_row = excluded.mapped_row,
     awaits = excluded.awaits, cause_id = excluded.cause_id,
-    state = 'open', last_seen = excluded.last_seen,
+    -- A retry that was asked for meanwhile is still owed.
+    state = CASE WHEN excluded.phase = 'retry' THEN 'open' ELSE e.state END,
+    last_seen = excluded.last_seen,
     count = e.count + CASE WHEN e.position = excluded.position
                             AND excluded.position <> '' THEN 0 ELSE 1 END,
     attempts = e.attempts + CASE WHEN excluded.phase = 'retry' THEN 1 ELSE 0 END,
-    not_before = CASE WHEN excluded.not_before IS NOT NULL THEN
+    not_before = CASE
+        WHEN e.state = 'retrying' AND excluded.phase <> 'retry' THEN e.not_before
+        WHEN excluded.not_before IS NOT NULL THEN
         excluded.last_seen + make_interval(secs => (%(waits)s::int[])[least(
             e.attempts + CASE WHEN excluded.phase = 'retry' THEN 2 ELSE 1 END,
             cardinality(%(waits)s::int[]))]) END

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -25,18 +25,29 @@ portions shrink while much of them is refused, and grow while all goes well."""
 
 
 class Retrier:
-    """Tries records of the error list again, as the source has them now."""
+    """Tries records of the error list again, as the source has them now, and as the
+    maps are now: who mends a map and asks for a retry means the mended one. `outdated`
+    tells that maps have changed since they were last taken over."""
 
-    def __init__(self, reader: Reader, applier: Applier, journal: Journal) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        applier: Applier,
+        journal: Journal,
+        outdated: Callable[[], bool],
+    ) -> None:
         self._reader = reader
         self._applier = applier
         self._journal = journal
+        self._outdated = outdated
         self._portion = MOST_AT_ONCE
 
     def run(self, configuration: Configuration) -> bool:
         """Try a portion of what is due; True when more is likely to be due now. Raises
         OutageError and TransientError; the rest of the portion stays due then."""
         requests = self._journal.retries(self._portion)
+        if requests and self._outdated():
+            return True
         due: dict[int, tuple[LiveLeg, list[RetryRequest]]] = {}
         for request in requests:
             leg = configuration.leg_of(request.map_id, request.direction, request.key)

@@ -144,7 +144,7 @@ class Workbench:
             journal,
             control,
         )
-        self.retrier = Retrier(self.reader, self.applier, journal)
+        self.retrier = Retrier(self.reader, self.applier, journal, self.outdated)
         self.retrying = False
         self.trouble = ""
         self.set_aside = SetAside(
@@ -179,6 +179,13 @@ class Workbench:
             self.control.schema_broken(leg.configuration, code, message)
         self._news = (self.configuration.revision, self.receiver.seen_position)
         self.acknowledge()
+
+    def outdated(self) -> bool:
+        """True when the configuration has changed; it is taken over next, then."""
+        if self.control.revision() == self.configuration.revision:
+            return False
+        self.due.force("configuration")
+        return True
 
     def acknowledge(self) -> None:
         """Acknowledge a configuration that was taken over, once a copy would read all

@@ -22,7 +22,10 @@ from tests.e2e.test_walk import (
 from tests.waiting import wait_until
 
 VALUE, ALL = "frozen", "806380002"
-CARRIED = "SELECT count(*) FROM history_carriedchange WHERE source_key = %s"
+RETRIED = (
+    "SELECT count(*) FROM history_carriedchange"
+    " WHERE source_key = %s AND phase = 'retry'"
+)
 OPEN = "SELECT count(*) FROM errors_syncerror WHERE state = 'open'"
 
 
@@ -65,7 +68,7 @@ def test_a_missing_value_is_added_from_its_error_and_the_record_arrives(
 
         # The record's own page tells all of it, and where its fields are from.
         wait_until(
-            lambda: portal.value("", CARRIED, [f"usmf / {account}"]) == 1,
+            lambda: portal.value("", RETRIED, [f"usmf / {account}"]) == 1,
             ARRIVES,
             "the history is written",
         )

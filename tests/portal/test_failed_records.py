@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from portal.errors import services
-from portal.errors.models import ErrorGroup, SyncError
+from portal.errors.models import ErrorGroup, ErrorState, SyncError
 from portal.maps.models import MapState, TableMap
 from portal.sync.failed_records import CLOSED_WITHIN_SECONDS, FailedRecords
 from syncengine.mapping.causes import FIRST_WAITS
@@ -82,6 +82,22 @@ def test_the_counts_of_causes_follow_every_change(customers: TableMap) -> None:
     assert (counts(cause), counts(other)) == ((0, 0, 5), (0, 0, 1))
     SyncError.objects.all().delete()
     assert (counts(cause), counts(other)) == ((0, 0, 0), (0, 0, 0))
+
+
+def test_a_change_that_fails_again_does_not_undo_a_retry_that_is_asked_for(
+    customers: TableMap,
+) -> None:
+    """A stream may still go by the map as it was before somebody mended it."""
+    mine = records(customers)
+    mine.record([failed(customers, "C1")])
+    services.retry(services.choose(table_map=customers))
+    asked = SyncError.objects.get().not_before
+    mine.record([failed(customers, "C1", code="lookup_not_found")])
+    error = SyncError.objects.get()
+    assert (error.state, error.not_before) == (ErrorState.RETRYING, asked)
+    mine.record([failed(customers, "C1", phase="retry")])
+    error.refresh_from_db()
+    assert (error.state, error.not_before) == (ErrorState.OPEN, None)
 
 
 def test_codes_and_keys_of_open_errors_are_told_without_reading_all(
