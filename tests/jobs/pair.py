@@ -208,8 +208,8 @@ class Pair:
     def seen(self) -> str:
         """What a failed wait found."""
         return (
-            f"{self.status()}\nruns: {self.runs()[-12:]}\nerrors: {self.errors()[:5]}\n"
-            f"{self.portal.tails()}"
+            f"{self.portal.tails()}\n"
+            f"{self.status()}\nruns: {self.runs()[-12:]}\nerrors: {self.errors()[:5]}"
         )
 
     # -- judging --------------------------------------------------------------------
@@ -375,6 +375,15 @@ class Pair:
                 [self.role, names],
             ).fetchall()
         )
+
+    def blocked(self, side: str) -> bool:
+        """True while a connection of the product waits for a lock on this side."""
+        found = self.admin.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE usename = %s AND datname = %s"
+            " AND wait_event_type = 'Lock'",
+            [self.role, database_name(self.databases[side])],
+        )
+        return found.fetchone() is not None
 
     def password(self, password: str) -> None:
         """Change the password of the product's role on the server."""

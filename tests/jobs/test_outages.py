@@ -103,11 +103,8 @@ def test_a_copy_waits_for_a_host_that_is_unreachable_for_a_while(
     with pair.crm.transaction():
         pair.crm.execute("LOCK TABLE crmgroups IN SHARE ROW EXCLUSIVE MODE")
         pair.run(name, wait=False)
-        wait_until(
-            lambda: any(leg["state"] == "copying" for leg in pair.runs()),
-            60,
-            pair.seen,
-        )
+        # Before it stands at the lock it may still connect by what it read earlier.
+        wait_until(lambda: pair.blocked("crm"), 60, pair.seen)
         port = launch.free_port()
         pair.dsn("crm", f"postgresql://{pair.role}:secret@127.0.0.1:{port}/crm")
         pair.cut("erp", "crm")
