@@ -36,6 +36,24 @@ def _may(permission: str) -> Callable[[HttpRequest], bool]:
     return lambda request: bool(request.user.has_perm(permission))  # type: ignore[union-attr]
 
 
+def _page(
+    title: str,
+    icon: str,
+    name: str,
+    *prefixes: str,
+    right: str = "see",
+    badge: str = "",
+) -> dict[str, Any]:
+    """An entry that leads to one of our pages, for whoever has the right."""
+    entry = {
+        "title": title,
+        "icon": icon,
+        "permission": _may(f"right.{right}"),
+        **_active(name, *prefixes),
+    }
+    return {**entry, "badge": badge} if badge else entry
+
+
 def _may_list(name: str) -> Callable[[HttpRequest], bool]:
     """Lists of the admin hold rows of all connection sets: not for who is limited."""
     topic, _, model = name.partition("_")
@@ -89,92 +107,47 @@ UNFOLD: dict[str, Any] = {
             {
                 "title": "",
                 "items": [
-                    {
-                        "title": "Dashboard",
-                        "icon": "monitoring",
-                        **_active("dashboard"),
-                    },
-                    {
-                        "title": "Maps",
-                        "icon": "account_tree",
-                        **_active("map_list", "/maps/"),
-                    },
-                    {
-                        "title": "Ready-made maps",
-                        "icon": "library_books",
-                        **_active("ready_made_list", "/ready-made/"),
-                    },
-                    {
-                        "title": "Value maps",
-                        "icon": "swap_horiz",
-                        **_active("value_map_list", "/value-maps/"),
-                    },
-                    {
-                        "title": "Initial syncs",
-                        "icon": "sync",
-                        **_active("run_list", "/runs/"),
-                    },
-                    {
-                        "title": "Errors",
-                        "icon": "error",
-                        **_active("cause_list", "/errors/"),
-                    },
-                    {
-                        "title": "Records",
-                        "icon": "manage_search",
-                        **_active("record_page", "/records/"),
-                    },
-                    {
-                        "title": "Approvals",
-                        "icon": "verified_user",
-                        **_active("approval_list", "/approvals/"),
-                    },
-                    {
-                        "title": "Inbox",
-                        "icon": "inbox",
-                        "badge": "portal.alerts.inbox.badge",
-                        **_active("inbox", "/inbox/"),
-                    },
-                    {
-                        "title": "Alerts",
-                        "icon": "notifications",
-                        **_active("alert_list", "/alerts/"),
-                    },
-                    {
-                        "title": "Conflicts",
-                        "icon": "call_split",
-                        **_active("conflict_list", "/conflicts/"),
-                    },
-                    {
-                        "title": "Activity",
-                        "icon": "history",
-                        **_active("activity_list", "/activity/"),
-                    },
-                    {
-                        "title": "System",
-                        "icon": "memory",
-                        **_active("system"),
-                    },
+                    _page("Dashboard", "monitoring", "dashboard"),
+                    _page("Maps", "account_tree", "map_list", "/maps/"),
+                    _page(
+                        "Ready-made maps",
+                        "library_books",
+                        "ready_made_list",
+                        "/ready-made/",
+                    ),
+                    _page("Value maps", "swap_horiz", "value_map_list", "/value-maps/"),
+                    _page("Initial syncs", "sync", "run_list", "/runs/"),
+                    _page("Errors", "error", "cause_list", "/errors/"),
+                    _page("Records", "manage_search", "record_page", "/records/"),
+                    _page("Approvals", "verified_user", "approval_list", "/approvals/"),
+                    _page(
+                        "Inbox",
+                        "inbox",
+                        "inbox",
+                        "/inbox/",
+                        badge="portal.alerts.inbox.badge",
+                    ),
+                    _page("Alerts", "notifications", "alert_list", "/alerts/"),
+                    _page("Conflicts", "call_split", "conflict_list", "/conflicts/"),
+                    _page("Activity", "history", "activity_list", "/activity/"),
+                    _page("System", "memory", "system"),
                 ],
             },
             {
                 "title": "Configuration",
                 "separator": True,
                 "items": [
-                    {
-                        "title": "Set up a link",
-                        "icon": "add_link",
-                        **_active("setup_list", "/setup/"),
-                    },
+                    _page(
+                        "Set up a link",
+                        "add_link",
+                        "setup_list",
+                        "/setup/",
+                        right="link",
+                    ),
                     _model("Environments", "dns", "environments_environment"),
                     _model("Connection sets", "link", "environments_connectionset"),
                     _model("Table maps", "table_chart", "maps_tablemap"),
-                    {
-                        "title": "Users",
-                        "icon": "group",
-                        "permission": _may("right.see_users"),
-                        **_active("user_list", "/users/"),
-                    },
+                    _page("Users", "group", "user_list", "/users/", right="see_users"),
                 ],
             },
             {

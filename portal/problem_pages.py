@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
-from portal.accounts.refused import explain
+from portal.accounts.refused import explain, sees_pages
 
 log = structlog.get_logger(__name__)
 
@@ -19,8 +19,7 @@ def _problem(
     request: HttpRequest, status: int, heading: str, text: str, icon: str
 ) -> HttpResponse:
     context: dict[str, Any] = {"heading": heading, "text": text, "icon": icon}
-    user = getattr(request, "user", None)
-    inside = user is not None and user.is_authenticated and user.is_staff
+    inside = sees_pages(getattr(request, "user", None))
     template = "portal/problem.html" if inside else "portal/problem_outside.html"
     frame = admin.site.each_context(request)
     return render(

@@ -104,8 +104,10 @@ def make_map(
     return table_map
 
 
-def make_user(*roles: Role, name: str = "", password: str = "") -> User:
+def make_user(
+    *roles: Role, name: str = "", password: str = "", email: str = ""
+) -> User:
     """A user with these roles."""
     return accounts.add_user(
-        name or f"user-{next(_numbers)}", roles=roles, password=password
+        name or f"user-{next(_numbers)}", roles=roles, password=password, email=email
     )

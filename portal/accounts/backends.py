@@ -21,8 +21,8 @@ from portal.accounts.scope import scope_of
 def held_rights(user: User) -> frozenset[Right]:
     """The rights of a user. Read once for each request: they are kept with `user`.
 
-    Whoever Django calls staff may enter, and so see; whatever else comes with roles.
-    Who is limited has no right over what concerns all connection sets or companies.
+    Only roles give rights: whom Django calls staff has none without a role. Who is
+    limited has no right over what concerns all connection sets or companies.
     """
     if not user.is_active or user.pk is None:
         return frozenset()
@@ -31,8 +31,6 @@ def held_rights(user: User) -> frozenset[Right]:
     kept: frozenset[Right] | None = getattr(user, "_held_rights", None)
     if kept is None:
         kept = rights_of(user.groups.values_list("name", flat=True))
-        if user.is_staff:
-            kept |= {Right.SEE}
         scope = scope_of(user)
         if not scope.everything:
             kept -= PORTAL_WIDE

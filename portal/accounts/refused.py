@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest
 from django.urls import Resolver404, resolve
 
@@ -26,6 +28,8 @@ def explain(request: HttpRequest, exception: Exception) -> tuple[str, str]:
     """A heading and what to do, for the page of a refusal."""
     heading = "You may not see this page"
     user = getattr(request, "user", None)
+    if user is not None and not sees_pages(user):
+        return _without_pages(user)
     said = str(exception)
     right = getattr(exception, "right", None)
     if right is None and not said:
@@ -46,6 +50,15 @@ def explain(request: HttpRequest, exception: Exception) -> tuple[str, str]:
     )
 
 
+def sees_pages(user: Any) -> bool:
+    """Whether a user has any role that opens pages; else only their profile is there."""
+    return bool(
+        user is not None
+        and user.is_authenticated
+        and user.has_perm(Right.SEE.permission)
+    )
+
+
 def who_can_help() -> str:
     """The administrators, by name."""
     names = administrator_names()
@@ -60,6 +73,19 @@ def administrator_names() -> list[str]:
     rows = rows.filter(groups__name=Role.ADMINISTRATOR) | rows.filter(is_superuser=True)
     found = rows.distinct().order_by("username")[:NAMED]
     return [one.get_full_name() or one.get_username() for one in found]
+
+
+def _without_pages(user: Any) -> tuple[str, str]:
+    """Signed in, and nothing to see: no role yet, or only one for programs."""
+    if user.groups.filter(name=Role.RUNTIME.value).exists():
+        return "This user is for programs", (
+            f"{user.get_username()} has the role Runtime, which opens no pages. Sign in "
+            "as a person."
+        )
+    return "You have no role yet", (
+        f"You are signed in as {user.get_username()}, and what you may see comes with a "
+        f"role, which you do not have. {who_can_help()}"
+    )
 
 
 def _lost_by_limits(user: User, right: Right) -> bool:

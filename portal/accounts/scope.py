@@ -101,18 +101,27 @@ class ScopedQuerySet(models.QuerySet[Any]):
             for path in manager.paths:
                 either |= Q(**{f"{path}__in": list(scope.sets)})
             return self.filter(either)
-        return _narrowed(self, manager.paths[0], manager.key, scope)
+        rows = _narrowed(self, manager.paths[0], manager.key, scope)
+        if manager.told_by and scope.parts:
+            model, column = manager.told_by
+            seen = apps.get_model(model)._default_manager.within(scope)
+            rows = rows.filter(pk__in=seen.order_by().values(column))
+        return rows
 
 
 class ScopedManager(models.Manager.from_queryset(ScopedQuerySet)):  # type: ignore[misc]
     """`paths` lead from the model to its connection set (or to either of several).
     Where rows are records, `key` leads to their integration key, whose first part is
-    the company."""
+    the company. Where rows are groups of records, `told_by` names the model of these
+    and their column: who is limited to companies sees a group when they see one."""
 
-    def __init__(self, *paths: str, key: str = "") -> None:
+    def __init__(
+        self, *paths: str, key: str = "", told_by: tuple[str, str] | None = None
+    ) -> None:
         super().__init__()
         self.paths = paths or ("connection_set",)
         self.key = key
+        self.told_by = told_by
 
 
 def _narrowed(rows: Any, path: str, key: str, scope: Scope) -> Any:

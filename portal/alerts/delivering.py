@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from portal.activity import services as activity
 from portal.alerts import rendering, webhooks
+from portal.alerts.audience import kept_from
 from portal.alerts.models import (
     Channel,
     Delivery,
@@ -112,6 +113,9 @@ class _Sender:
 
     def send(self, claimed: Sequence[Delivery]) -> int:
         """Send them (several only in a digest) and write down what became of them."""
+        claimed = _allowed(claimed)
+        if not claimed:
+            return 0
         try:
             words = self._send(claimed)
         except TransportError as error:
@@ -147,6 +151,15 @@ class _Sender:
             delivery=first.pk,
             moment=int(now.timestamp()),
         )
+
+
+def _allowed(claimed: Sequence[Delivery]) -> list[Delivery]:
+    """Those whose recipient may see what they tell; rights may have changed since."""
+    kept = [one for one in claimed if kept_from(one, one.alert)]
+    for one in kept:
+        words = f"{one.recipient} may not see this alert any more: nothing was sent."
+        _finish([one], state=DeliveryState.FAILED, code="may_not_see", message=words)
+    return [one for one in claimed if one not in kept]
 
 
 def _failed(claimed: Sequence[Delivery], error: TransportError) -> None:

@@ -32,6 +32,8 @@ def items(user: User, *, unread_only: bool = False) -> QuerySet[InboxItem]:
 def unread(user: User) -> int:
     """How many are unread, counted no further than one above the limit."""
     rows = InboxItem.objects.filter(user=user, read_at=None).order_by()
+    if is_limited(user):
+        rows = rows.filter(alert__in=Alert.objects.visible_to(user).values("pk"))
     return rows[: MOST_COUNTED + 1].count()
 
 

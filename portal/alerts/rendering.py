@@ -12,6 +12,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 
 from portal import labels
+from portal.alerts.audience import kept_from
 from portal.alerts.models import Alert, Delivery, Occasion
 from portal.alerts.targets import target_of
 from portal.errors.models import ErrorGroup
@@ -96,6 +97,8 @@ def _told(delivery: Delivery, alert: Alert, way: Outgoing) -> Told:
         word = f"Reminder, {word[:1].lower()}{word[1:]}"
     target = target_of(alert)
     cause = ErrorGroup.objects.filter(pk=alert.details.get("cause") or 0).first()
+    if kept_from(delivery, cause):
+        cause = None
     return Told(
         occasion=delivery.occasion,
         word=word,

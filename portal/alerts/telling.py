@@ -85,7 +85,7 @@ def _tell(alert: Alert, occasion: Occasion, now: datetime) -> None:
     users: set[int] = set()
     quiet = False
     for rule in rules.rules_for(alert):
-        audience = audience_of(rule)
+        audience = audience_of(rule, alert)
         fresh = _claim(rule, alert, now) or occasion is Occasion.REMINDER
         quiet |= bool(audience.users) and not fresh
         if not fresh:
@@ -93,7 +93,7 @@ def _tell(alert: Alert, occasion: Occasion, now: datetime) -> None:
         users.update(audience.users)
         _deliver(rule, audience, alert, occasion, known, now)
     if not users and not quiet and alert.kind != rules.RUN_DONE:
-        users.update(everybody())
+        users.update(everybody(alert))
     _to_inbox(alert, users, now)
 
 

@@ -56,7 +56,7 @@ def cause_page(request: HttpRequest, cause_id: int) -> HttpResponse:
     return page(
         request,
         "portal/cause_page.html",
-        {"found": found, "cause": found.cause, "people": owning.people()},
+        {"found": found, "cause": found.cause, "people": owning.people(found.cause)},
         title=f"Cause {cause_id}",
     )
 

@@ -140,24 +140,25 @@ def open_counts(
 
 @dataclass(frozen=True)
 class Listed:
-    """A cause in the list: how it passes, its last day, and other maps that have it."""
+    """A cause in the list: how it passes, its last day, and other maps that have it.
+    `trend` counts all companies: None for who is limited to some."""
 
     cause: ErrorGroup
     recovery: str
-    trend: Trend
+    trend: Trend | None
     others: Sequence[ErrorGroup]
 
 
 def listed(shown: Iterable[ErrorGroup], scope: Scope = EVERYTHING) -> list[Listed]:
     """What the list says of each of these causes."""
     causes = counted(shown, scope)
-    trends = by_hour(one.pk for one in causes)
+    trends = {} if scope.parts else by_hour(one.pk for one in causes)
     same = elsewhere(causes, scope)
     return [
         Listed(
             one,
             recovery_of(one.code).value,
-            trends[one.pk],
+            trends.get(one.pk),
             [
                 other
                 for other in same[one.signature]
@@ -177,7 +178,7 @@ class Explained:
     cure: str
     recovery: str
     samples: Sequence[SyncError]
-    trend: Trend
+    trend: Trend | None
     elsewhere: Sequence[ErrorGroup]
     comments: Sequence[CauseComment]
 
@@ -196,7 +197,7 @@ def explained(cause_id: int, scope: Scope = EVERYTHING) -> Explained | None:
         known.cure if known else "",
         recovery_of(cause.code).value,
         samples(cause, scope),
-        by_day(cause.pk),
+        None if scope.parts else by_day(cause.pk),
         [one for one in elsewhere([cause], scope)[cause.signature] if one != cause],
         list(cause.comments.select_related("user").order_by("-id")[:COMMENTS]),
     )
@@ -214,8 +215,9 @@ def elsewhere(
         .select_related("table_map")
         .order_by("table_map__name", "direction")
     )
-    for one in others:
-        found[one.signature].append(one)
+    for one in counted(others, scope):
+        if one.waiting_count:
+            found[one.signature].append(one)
     return found
 
 

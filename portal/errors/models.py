@@ -58,7 +58,9 @@ class ErrorGroup(models.Model):
         db_index=False,
     )
 
-    objects = ScopedManager("table_map__connection_set")
+    objects = ScopedManager(
+        "table_map__connection_set", told_by=("errors.SyncError", "cause")
+    )
 
     class Meta:
         ordering = ["-waiting_count", "-id"]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from portal.accounts.models import User as Account
+from portal.accounts.people import who_may, who_sees, within_limits
+from portal.accounts.roles import Right
 from portal.activity import services as activity
 from portal.errors.models import CauseComment, ErrorGroup
 from portal.refusals import NotFound, Refusal
@@ -19,17 +21,15 @@ LONGEST = 4_000
 """Characters of a comment or a reason."""
 
 
-def people() -> list[Account]:
-    """Who can be given a cause, by name."""
-    return list(
-        Account.objects.filter(is_active=True, is_staff=True).order_by("username")
-    )
+def people(cause: ErrorGroup | None = None) -> list[Account]:
+    """Who can be given a cause, by name: whoever may see it."""
+    return list(who_may(Right.SEE)) if cause is None else who_sees(cause)
 
 
-def find_person(name: str) -> Account:
+def find_person(name: str, cause: ErrorGroup | None = None) -> Account:
     """The one with this user name, in any case. Raises NotFound."""
     wanted = name.strip()
-    for one in people():
+    for one in people(cause):
         if one.get_username().casefold() == wanted.casefold():
             return one
     raise NotFound(f"There is no active user {wanted} who may sign in here.")
@@ -57,6 +57,10 @@ def assign(
     somebody else's before."""
     changed = [one for one in find_causes(causes) if one.assigned_to != person]
     for cause in changed:
+        if person is not None and not within_limits(person, cause):
+            raise Refusal(
+                f"{person} may not see cause {cause.pk}.", code="beyond_limits"
+            )
         cause.assigned_to = person
         cause.save(update_fields=["assigned_to"])
         whom = f"assigned to {person}" if person else "assigned to nobody any more"

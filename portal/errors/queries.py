@@ -195,8 +195,7 @@ def choices(filters: ErrorFilter) -> dict[str, Any]:
         )
     codes = set(causes.values_list("code", flat=True).distinct())
     codes |= {filters.code} - {""}
-    owners = [(NOBODY, "Nobody")]
-    owners += [(str(one.pk), one.get_username()) for one in people()]
+    owners = [(NOBODY, "Nobody"), *_owners(filters.scope)]
     return {
         "owners": owners,
         "maps": maps,
@@ -211,6 +210,16 @@ def choices(filters: ErrorFilter) -> dict[str, Any]:
             ("all", "All"),
         ],
     }
+
+
+def _owners(scope: Scope) -> list[tuple[str, str]]:
+    """Whom the filter offers; to who is limited only those who have causes they see."""
+    if scope.everything:
+        return [(str(one.pk), one.get_username()) for one in people()]
+    seen = ErrorGroup.objects.within(scope).order_by()
+    given = seen.exclude(assigned_to=None)
+    names = given.values_list("assigned_to", "assigned_to__username").distinct()
+    return sorted(((str(pk), name) for pk, name in names), key=lambda one: one[1])
 
 
 def owners() -> dict[int, str]:

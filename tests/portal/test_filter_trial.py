@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from portal.accounts.models import User
+from portal.accounts.roles import Role
 from portal.environments.models import ConnectionSet
 from portal.maps.filter_trial import try_filters
 from portal.maps.models import MapVersion, TableMap
@@ -18,6 +19,7 @@ from tests.factories import (
     make_definition,
     make_environment,
     make_map,
+    make_user,
 )
 from tests.portal.test_command_line import dw
 
@@ -204,7 +206,7 @@ def test_a_map_without_a_version_has_no_filters(admin_client: Client) -> None:
     assert "No version yet" in tab(admin_client, table_map, results=False)
 
 
-def test_staff_without_other_rights_may_try_and_nobody_else(
+def test_whoever_may_see_may_try_and_nobody_else(
     client: Client, customers: TableMap
 ) -> None:
     address = reverse("map_tab", args=[customers.pk, "filters"])
@@ -212,5 +214,7 @@ def test_staff_without_other_rights_may_try_and_nobody_else(
     client.force_login(User.objects.create_user("visitor"))
     assert client.get(address, headers=RESULTS).status_code == 403
     client.force_login(User.objects.create_user("clerk", is_staff=True))
+    assert client.get(address, headers=RESULTS).status_code == 403
+    client.force_login(make_user(Role.AUDITOR))
     assert "matching" in tab(client, customers)
     assert client.post(address).status_code == 405

@@ -16,6 +16,8 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from portal.accounts.models import User
+from portal.accounts.roles import Role
+from portal.accounts.services import set_limits
 from portal.activity.models import ActivityEvent
 from portal.alerts import delivering, inbox, rule_services, rules, services, telling
 from portal.alerts import webhooks as hooks
@@ -27,7 +29,7 @@ from portal.environments.models import ConnectionSet
 from portal.mailing.services import save_settings
 from portal.maps.models import MapState, TableMap
 from portal.refusals import NotFound, Refusal
-from tests.factories import make_connection_set, make_map
+from tests.factories import make_connection_set, make_map, make_user
 from tests.outside import MailServer, Receiver, part
 from tests.portal.page_rows import ago, make_error
 
@@ -118,8 +120,9 @@ def test_a_mail_names_the_cause_and_leads_to_it(server: MailServer) -> None:
 
 
 def test_people_groups_and_addresses_get_it_once(server: MailServer) -> None:
-    anna = User.objects.create_user("anna", email="anna@example.com")
-    ben = User.objects.create_user("ben")
+    anna = make_user(Role.AUDITOR, name="anna", email="anna@example.com")
+    ben = make_user(Role.OPERATOR, name="ben")
+    User.objects.create_user("blind", email="blind@example.com")
     User.objects.create_user("gone", email="gone@example.com", is_active=False)
     group = Group.objects.create(name="operators")
     group.user_set.set(User.objects.all())
@@ -140,8 +143,28 @@ def test_people_groups_and_addresses_get_it_once(server: MailServer) -> None:
     assert inbox.unread(ben) == 1
 
 
+def test_people_are_told_only_of_what_they_may_see(server: MailServer) -> None:
+    """In the inbox, and by mail as their limits are when it goes out."""
+    own, foreign = make_connection_set(name="own"), make_connection_set(name="other")
+    clerk = make_user(Role.OPERATOR, name="clerk", email="clerk@example.com")
+    boss = make_user(Role.AUDITOR, name="boss", email="boss@example.com")
+    set_limits(clerk, limited=True, limits=[(own, "")])
+    make_rule(recipients="", told=Told(users=[clerk, boss]), digest="hourly")
+    for links in (own, foreign):
+        open_alert(links, f"{links.name} is slow.")
+    telling.tell()
+    assert [one.alert.message for one in clerk.inbox.all()] == ["own is slow."]
+    theirs = Delivery.objects.filter(recipient="clerk@example.com")
+    assert [one.alert.message for one in theirs if one.alert] == ["own is slow."]
+    # Limited to nothing meanwhile: what was collected for them is not sent.
+    set_limits(clerk, limited=True)
+    everything(timezone.now())
+    assert [mail["To"] for mail in server.messages] == ["boss@example.com"]
+    assert list(theirs.values_list("state", "code")) == [("failed", "may_not_see")]
+
+
 def test_what_no_rule_gives_to_people_is_in_every_inbox() -> None:
-    staff = User.objects.create_user("anna", is_staff=True)
+    staff = make_user(Role.OPERATOR, name="anna")
     other = User.objects.create_user("visitor")
     open_alert()
     telling.tell()
@@ -347,7 +370,7 @@ def test_a_rule_that_waits_for_an_event_tells_and_acts(server: MailServer) -> No
 
 
 def test_a_finished_initial_sync_is_told_to_those_who_asked(server: MailServer) -> None:
-    User.objects.create_user("anna", is_staff=True)
+    make_user(Role.OPERATOR, name="anna")
     table_map = make_map()
     make_rule()
     services.announce("initial_sync_done", "Copied.", table_map=table_map, run=1)

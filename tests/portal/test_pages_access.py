@@ -238,7 +238,7 @@ def test_a_failing_page_says_that_it_is_our_fault(
 
 
 def test_signing_in_leads_to_the_dashboard(client: Client) -> None:
-    User.objects.create_user("anna", password="quite-a-long-one", is_staff=True)
+    make_user(Role.OPERATOR, name="anna", password="quite-a-long-one")
     for path in (reverse("login"), "/admin/login/"):
         page = client.get(path)
         assert page.status_code == 200
@@ -251,7 +251,7 @@ def test_signing_in_leads_to_the_dashboard(client: Client) -> None:
 
 
 def test_signing_in_leads_to_the_page_that_was_asked_for(client: Client) -> None:
-    User.objects.create_user("anna", password="quite-a-long-one", is_staff=True)
+    make_user(Role.OPERATOR, name="anna", password="quite-a-long-one")
     response = client.post(
         f"{reverse('login')}?next=/errors/",
         {"username": "anna", "password": "quite-a-long-one"},
@@ -280,7 +280,7 @@ def test_an_action_never_leads_to_another_site(admin_client: Client) -> None:
 
 
 def test_too_many_wrong_passwords_lock_the_name_for_a_while(client: Client) -> None:
-    User.objects.create_user("anna", password="quite-a-long-one", is_staff=True)
+    make_user(Role.OPERATOR, name="anna", password="quite-a-long-one")
     wrong = {"username": "anna", "password": "guess"}
     for _ in range(9):
         response = client.post(reverse("login"), wrong)

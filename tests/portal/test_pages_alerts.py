@@ -112,7 +112,7 @@ def test_actions_take_only_post_and_nothing_is_shown_of_what_is_not_there(
 def test_a_rule_is_made_changed_switched_and_deleted(
     admin_client: Client, admin_user: User
 ) -> None:
-    anna = User.objects.create_user("anna")
+    anna = make_user(Role.OPERATOR, name="anna")
     table_map = make_map(make_connection_set(name="contoso"))
     admin_client.post(
         reverse("alert_rule_new"),
@@ -202,7 +202,7 @@ def test_the_page_of_an_alert_leads_on_and_marks_it_read(
 def test_everybody_has_an_inbox_of_their_own(
     admin_client: Client, admin_user: User
 ) -> None:
-    anna = User.objects.create_user("anna", is_staff=True)
+    anna = make_user(Role.OPERATOR, name="anna")
     for number in range(3):
         services.raise_alert("slow", f"No. {number}", about=str(number))
     telling.tell()

@@ -16,12 +16,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from portal.accounts.models import User
+from portal.accounts.roles import Role
 from portal.activity.models import ActivityEvent
 from portal.errors import owning
 from portal.errors.models import CauseComment, ErrorArrivals, ErrorGroup, SyncError
 from portal.errors.trends import by_day, by_hour
 from portal.maps.models import TableMap
-from tests.factories import make_connection_set, make_map
+from tests.factories import make_connection_set, make_map, make_user
 from tests.portal.page_rows import TO_FINOPS, make_error
 
 pytestmark = pytest.mark.django_db
@@ -140,7 +141,7 @@ def test_a_cause_is_given_to_somebody_and_written_about(
     staff: Client, errors: tuple[TableMap, TableMap]
 ) -> None:
     cause = ErrorGroup.objects.get(code="lookup_not_found")
-    User.objects.create_user("anna", is_staff=True)
+    make_user(Role.OPERATOR, name="anna")
     page = reverse("cause_page", args=[cause.pk])
     assign, write = reverse("cause_assign", args=[cause.pk]), f"{page}comment/"
     staff.post(assign, {"person": "anna"})
@@ -224,7 +225,7 @@ def test_failures_are_counted_by_the_hour_and_retries_are_not(
 def test_the_commands_assign_comment_and_dismiss_with_a_reason(
     errors: tuple[TableMap, TableMap],
 ) -> None:
-    User.objects.create_user("anna", is_staff=True)
+    make_user(Role.OPERATOR, name="anna")
     cause = ErrorGroup.objects.get(code="lookup_not_found")
     chosen = ("errors", "--cause", str(cause.pk))
     (found,) = dw(*chosen, "--assign", "Anna", "--comment", "Asked")["causes"]

@@ -255,10 +255,16 @@ def test_the_profile_changes_name_look_and_time_zone(client: Client) -> None:
     assert "Mars/Base is no time zone" in text(answer)
 
 
-def test_a_user_without_a_role_has_a_profile_and_no_page(client: Client) -> None:
-    client.force_login(make_user(name="bob"))
+def test_staff_without_a_role_have_a_profile_and_a_page_that_says_whom_to_ask(
+    client: Client, ada: User
+) -> None:
+    client.force_login(User.objects.create_user("bob", is_staff=True))
     assert "No role yet" in text(client.get(reverse("profile")))
-    assert client.get("/").status_code == 403
+    refused = client.get("/", follow=True)
+    assert refused.status_code == 403
+    assert "You have no role yet" in text(refused)
+    assert "Ask an administrator: ada." in text(refused)
+    assert 'href="/maps/' not in text(refused)
 
 
 def test_a_password_change_asks_for_the_present_one(client: Client) -> None:
