@@ -22,6 +22,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
 
 from portal.accounts.roles import Right
 from portal.accounts.scope import scope_of
@@ -171,6 +172,14 @@ def id_name(kwargs: Iterable[str]) -> str:
 def is_limited(user: Any) -> bool:
     """Whether the user sees but a part of the portal."""
     return not scope_of(user).everything
+
+
+def in_the_admin(request: HttpRequest, name: str, pk: int) -> str:
+    """Where a page of ours leads back to: the row's page in the admin, which is closed
+    to who is limited; they go to the dashboard."""
+    if is_limited(request.user):
+        return reverse("dashboard")
+    return reverse(f"admin:{name}_change", args=[pk])
 
 
 def _refuse_foreign(request: HttpRequest, model: Any, ids: list[int]) -> None:

@@ -51,7 +51,7 @@ def explain(request: HttpRequest, exception: Exception) -> tuple[str, str]:
 
 
 def sees_pages(user: Any) -> bool:
-    """Whether a user has any role that opens pages; else only their profile is there."""
+    """Whether a role of the user opens pages; else only their profile is there."""
     return bool(
         user is not None
         and user.is_authenticated
@@ -79,12 +79,12 @@ def _without_pages(user: Any) -> tuple[str, str]:
     """Signed in, and nothing to see: no role yet, or only one for programs."""
     if user.groups.filter(name=Role.RUNTIME.value).exists():
         return "This user is for programs", (
-            f"{user.get_username()} has the role Runtime, which opens no pages. Sign in "
-            "as a person."
+            f"{user.get_username()} has the role Runtime, which opens no pages. "
+            "Sign in as a person."
         )
     return "You have no role yet", (
-        f"You are signed in as {user.get_username()}, and what you may see comes with a "
-        f"role, which you do not have. {who_can_help()}"
+        f"You are signed in as {user.get_username()}, and what you may see comes with "
+        f"a role, which you do not have. {who_can_help()}"
     )
 
 

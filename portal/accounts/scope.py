@@ -84,6 +84,16 @@ def _read(user: User) -> Scope:
     )
 
 
+def sees_key(scope: Scope, key: str, connection_set: int | None = None) -> bool:
+    """Whether a key as people write it (`usmf / C-001`), of this or of any set, is one
+    that may be seen: it names a company within the limits."""
+    sets = list(scope.sets) if connection_set is None else [connection_set]
+    company, slash, _ = key.partition("/")
+    parts = [found for pk, found in scope.parts.items() if pk in sets]
+    known = [company.strip() in one.finops | one.dataverse for one in parts]
+    return not parts or (bool(slash) and all(known))
+
+
 class ScopedQuerySet(models.QuerySet[Any]):
     """Rows that belong to connection sets."""
 

@@ -16,7 +16,7 @@ from django.views.decorators.http import (
     require_safe,
 )
 
-from portal.access import needs
+from portal.access import is_limited, needs
 from portal.accounts.roles import Right
 from portal.alerts import measures, rule_services, telling
 from portal.alerts.audience import audience_of
@@ -34,6 +34,8 @@ READINGS_SHOWN = 5
 
 
 def _may(request: HttpRequest, right: str) -> bool:
+    if is_limited(request.user):
+        return False
     return bool(request.user.has_perm(right))  # type: ignore[union-attr]
 
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
-from portal.access import needs
+from portal.access import in_the_admin, needs
 from portal.accounts.roles import Right
 from portal.checks.services import check_connection_set
 from portal.checks.sets import LEFT, SetCheck, administrator_script, check_alone
@@ -68,7 +68,7 @@ def check_environment(request: HttpRequest, pk: int) -> HttpResponse:
             "passed": tested.passed,
             "clean_up": linked_set(environment) is None
             and _has(tested.findings, COPIED),
-            "back": reverse("admin:environments_environment_change", args=[pk]),
+            "back": in_the_admin(request, "environments_environment", pk),
         },
         title=f"Check {environment.name}",
     )
@@ -93,7 +93,7 @@ def check_set(request: HttpRequest, pk: int) -> HttpResponse:
             "clean": connection_set.maps.count() - len(found.maps),
             "passed": found.passed,
             "relink": connection_set if _has(found.findings, {MOVED}) else None,
-            "back": reverse("admin:environments_connectionset_change", args=[pk]),
+            "back": in_the_admin(request, "environments_connectionset", pk),
         },
         title=f"Check {connection_set.name}",
     )

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from portal.access import may, needs
 from portal.accounts.roles import Right
+from portal.accounts.scope import scope_of, sees_key
 from portal.history import keeping, origins, timeline
 from portal.maps.models import TableMap
 from portal.pages import chosen_ids, page, safe_next
@@ -22,20 +23,27 @@ def _map(request: HttpRequest) -> TableMap | None:
     return TableMap.objects.filter(pk__in=ids).first() if ids else None
 
 
-@needs(Right.SEE, picked={"map": TableMap}, all_companies=True)
+def _sees(request: HttpRequest, chosen: TableMap | None) -> bool:
+    """Whether the key asked for is of a company that the user may see."""
+    of_set = chosen.connection_set_id if chosen else None
+    return sees_key(scope_of(request.user), request.GET.get("key", ""), of_set)
+
+
+@needs(Right.SEE, picked={"map": TableMap})
 @require_safe
 def record_page(request: HttpRequest) -> HttpResponse:
     """Search a key, and what is known of the record in order."""
     chosen = _map(request)
-    found = timeline.timeline(
-        request.GET.get("key", ""), table_map=chosen, user=request.user
-    )
+    seen = _sees(request, chosen)
+    text = request.GET.get("key", "").strip()
+    found = timeline.timeline(text if seen else "", table_map=chosen, user=request.user)
     maps = TableMap.objects.visible_to(request.user).order_by("name")
     return page(
         request,
         "portal/record_page.html",
         {
             "found": found,
+            "beyond": "" if seen else text,
             "chosen": chosen,
             "maps": list(maps.values_list("pk", "name")),
             "kept": list(maps.select_related("connection_set")),
@@ -45,12 +53,12 @@ def record_page(request: HttpRequest) -> HttpResponse:
     )
 
 
-@needs(Right.SEE, picked={"map": TableMap}, all_companies=True)
+@needs(Right.SEE, picked={"map": TableMap})
 @require_safe
 def record_fields(request: HttpRequest) -> HttpResponse:
     """Where the fields of a record of one map are from; reads both sides."""
     chosen, key = _map(request), request.GET.get("key", "").strip()
-    if chosen is None or not key:
+    if chosen is None or not key or not _sees(request, chosen):
         raise Http404("There is no such map.")
     return render(
         request, "portal/_record_fields.html", {"found": origins.fields(chosen, key)}

@@ -5,10 +5,9 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from portal.access import may, needs
+from portal.access import in_the_admin, may, needs
 from portal.accounts.roles import Right
 from portal.environments.models import ConnectionSet
 from portal.environments.queries import without_secrets
@@ -58,7 +57,7 @@ def synchronous_mode(request: HttpRequest, pk: int) -> HttpResponse:
             "timeout": request.POST.get("timeout") or f"{_timeout(modes):g}",
             "shortest": SHORTEST_TIMEOUT,
             "longest": LONGEST_TIMEOUT,
-            "back": reverse("admin:environments_connectionset_change", args=[pk]),
+            "back": in_the_admin(request, "environments_connectionset", pk),
         },
         title=f"Synchronous mode of {connection_set.name}",
         status=409 if refused else 200,

@@ -156,7 +156,7 @@ def test_a_user_who_is_not_staff_is_refused(client: Client, name: str) -> None:
     client.force_login(User.objects.create_user("visitor"))
     response = client.get(reverse(name))
     assert response.status_code == 403
-    assert "You may not see this page" in response.content.decode()
+    assert "You have no role yet" in response.content.decode()
 
 
 @pytest.mark.parametrize("name", READING)

@@ -146,6 +146,20 @@ def test_each_role_gets_where_it_may_and_nowhere_else(
             assert client.post(route.address).status_code == 403, route.pattern
 
 
+OWN = {"inbox/mark/"}
+"""Forms that anybody who sees pages may send: they change only what is one's own."""
+
+
+def test_an_auditor_sends_no_form_but_of_their_own(client: Client) -> None:
+    """No view that asks only for a right to read takes a form."""
+    client.force_login(make_user(Role.AUDITOR))
+    for route in ROUTES:
+        if route.need is not None and route.need.right is not None:
+            status = client.post(route.address).status_code
+            refused = status in (403, 405)
+            assert refused != (route.pattern in OWN), (route.pattern, status)
+
+
 def test_the_refusal_names_the_right_and_who_can_give_it(client: Client) -> None:
     make_user(Role.ADMINISTRATOR, name="ada")
     client.force_login(make_user(Role.AUDITOR))
