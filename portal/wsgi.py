@@ -11,7 +11,10 @@ os.environ.setdefault("DUALWRITE_PROCESS", "web")
 from django.core.signals import request_started
 from django.core.wsgi import get_wsgi_application
 
+from portal.warming import warm
+
 application = get_wsgi_application()
+warm()
 
 
 def _sign(**_: Any) -> None:

@@ -258,6 +258,7 @@ def _pages(options: argparse.Namespace) -> dict[str, Any]:
     from portal.accounts.models import User
     from portal.errors.models import ErrorGroup, SyncError
     from portal.maps.models import MapState
+    from portal.warming import warm
     from tests.factories import make_connection_set, make_definition, make_map
 
     connection_set = make_connection_set()
@@ -280,6 +281,7 @@ def _pages(options: argparse.Namespace) -> dict[str, Any]:
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE activity_activityevent")
         cursor.execute("CHECKPOINT")
+    warm()
     client = Client(SERVER_NAME="localhost")
     client.force_login(User.objects.create_superuser("bench", "b@example.com", "x"))
     chosen = maps[3].pk
