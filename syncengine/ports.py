@@ -117,6 +117,10 @@ class Carried(Protocol):
     """What one commit on the target brought. Telling its size costs next to nothing;
     it is put into words only by who asks for that, in any thread."""
 
+    @property
+    def described(self) -> bool:
+        """False where records were only counted (`Journal.keeps_history`)."""
+
     def counts(self) -> Mapping[tuple[int, Direction], int]:
         """Records by map and direction."""
 
@@ -403,6 +407,10 @@ class Journal(Protocol):
         """Users settled it themselves: both sides agree again in these FinOps columns
         (none: the record is on both sides again, or on neither; None: everything about
         this record)."""
+
+    def keeps_history(self) -> bool:
+        """False while what is carried is only counted: it comes too fast to be kept.
+        Asked before each commit."""
 
     def carried(self, carried: Carried) -> None:
         """Records of legs with `history` were written. Returns at once and never

@@ -34,6 +34,9 @@ SECONDS = 0.5
 BURST = 10
 """So many seconds' worth of records may come at once."""
 
+CALM_SECONDS = 1.0
+"""Once more came than is kept, so long no more may come than the rate."""
+
 COLUMNS = (
     *("at", "map_id", "direction", "kind", "phase", "version", "position"),
     *("transaction_id", "committed_at", "source_key", "target_key", "key_hash"),
@@ -58,13 +61,25 @@ Connect = Callable[[], "psycopg.Connection[Any]"]
 
 class Recorder:
     """The history of one stream. `rate` is how many records a second are kept;
-    `connect` opens the session that the thread writes with, in autocommit."""
+    `connect` opens the session that the thread writes with, in autocommit.
 
-    def __init__(self, connect: Connect, rate: float) -> None:
+    What comes faster is counted alone until it comes slower again: some records of many
+    would tell nobody anything, and cost a busy stream its time."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        rate: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._connect = connect
         self._rate = rate
+        self._clock = clock
         self._may = rate * BURST
-        self._counted_at = time.monotonic()
+        self._counted_at = clock()
+        self._flooded = False
+        self._since = float("-inf")
+        self._arrived = 0
         self._waiting: queue.SimpleQueue[Carried | None] = queue.SimpleQueue()
         self._gaps = _Gaps()
         self._thread: threading.Thread | None = None
@@ -73,19 +88,46 @@ class Recorder:
         """Keep what a commit brought, or count it as left out; returns at once."""
         counts = carried.counts()
         number = sum(counts.values())
-        now = time.monotonic()
-        self._may = min(
-            self._rate * BURST, self._may + (now - self._counted_at) * self._rate
-        )
-        self._counted_at = now
-        if number > self._may:
+        if not (self._allows(number) and carried.described):
             self._gaps.add(counts)
             # Somebody must write the gap down, too.
             self._start()
             return
-        self._may -= number
         self._waiting.put(carried)
         self._start()
+
+    def keeps(self) -> bool:
+        """False while more comes than is kept."""
+        if self._flooded:
+            self._look(self._clock())
+        return not self._flooded
+
+    def _look(self, now: float) -> None:
+        """Whether the flood is over."""
+        passed = now - self._since
+        if passed < CALM_SECONDS:
+            return
+        self._flooded = self._arrived > self._rate * passed
+        self._arrived, self._since = 0, now
+        self._may, self._counted_at = self._rate, now
+
+    def _allows(self, number: int) -> bool:
+        now = self._clock()
+        if self._flooded:
+            self._arrived += number
+            self._look(now)
+            if self._flooded:
+                return False
+        more = (now - self._counted_at) * self._rate
+        self._may = min(self._rate * BURST, self._may + more)
+        self._counted_at = now
+        if number <= self._may:
+            self._may -= number
+            return True
+        # One large commit is none; two within a moment are.
+        self._flooded = now - self._since < CALM_SECONDS
+        self._arrived, self._since = 0, now
+        return False
 
     def close(self) -> None:
         """Write what is still waiting."""

@@ -186,6 +186,10 @@ class PortalJournal:
         """Users made both sides agree again."""
         keeping.close(self._set, map_id, finops_key, columns)
 
+    def keeps_history(self) -> bool:
+        """False while more comes than is kept."""
+        return self._recorder.keeps()
+
     def carried(self, carried: Carried) -> None:
         """Keep what was written, in a thread of its own."""
         self._recorder.take(carried)

@@ -68,17 +68,19 @@ class Done:
     last_change: dict[int, datetime] = field(default_factory=dict)
     closed: dict[int, tuple[LiveLeg, dict[Row, str]]] = field(default_factory=dict)
     awaited: dict[LegId, set[str]] = field(default_factory=dict)
+    described: bool = True
     history: Noted = field(init=False)
 
     def __post_init__(self) -> None:
-        self.history = Noted(self.written)
+        self.history = Noted(self.written, described=self.described)
 
     def note(
         self, folded: Sequence[Folded], outcomes: Sequence[Outcome], moment: datetime
     ) -> None:
         """Add the outcomes of one write."""
         arrived: list[Folded] = []
-        records, maps = self.history.records, self.history.maps
+        history = self.history
+        records, maps, described = history.records, history.maps, history.described
         for outcome in outcomes:
             found = folded[outcome.reference]
             leg = found.items[0].leg
@@ -89,8 +91,10 @@ class Done:
                 self.last_change[map_id] = moment
                 arrived.append(found)
                 if leg.configuration.history:
-                    records.append((found, name))
                     maps.add(map_id)
+                    history.direction = leg.configuration.direction
+                    if described:
+                        records.append((found, name))
             key = found.items[-1].source_key
             if name is not None:
                 leg.written.add(key)
@@ -342,7 +346,8 @@ class Applier:
 
     def done(self) -> Done:
         """To be filled with what is committed."""
-        return Done(self._errors.arrivals, self._parked)
+        keeps = self._journal.keeps_history()
+        return Done(self._errors.arrivals, self._parked, described=keeps)
 
     def finish(self, done: Done, phase: str) -> None:
         """Count what was committed, close the errors it settles, and let records go on

@@ -24,12 +24,20 @@ MOST = 20_000
 
 class Noted:
     """What one commit wrote of legs with history: the operations themselves, which
-    nobody changes after their commit. Beyond `MOST` records are only counted. Noting
-    a record is two calls and nothing else: it is done for each that is written."""
+    nobody changes after their commit. Beyond `MOST`, and where not `described`, records
+    are only counted. Noting a record is two calls and nothing else: it is done for each
+    that is written."""
 
-    __slots__ = ("_batches", "_full", "maps", "moment", "phase", "records", "written")
+    __slots__ = (
+        *("_batches", "_full", "described", "direction", "maps", "moment", "phase"),
+        *("records", "written"),
+    )
 
-    def __init__(self, written: Mapping[int, Mapping[str, int]]) -> None:
+    def __init__(
+        self, written: Mapping[int, Mapping[str, int]], *, described: bool = True
+    ) -> None:
+        self.described = described
+        self.direction: Direction | None = None
         self.phase = ""
         self.records: list[tuple[Folded, str]] = []
         self.maps: set[int] = set()
@@ -39,7 +47,7 @@ class Noted:
         self._batches: list[Sequence[Routed]] = []
 
     def __bool__(self) -> bool:
-        return bool(self.records)
+        return bool(self.maps)
 
     def from_(self, batch: Sequence[Routed]) -> None:
         """The transactions that the records noted since the last call came in. Once
@@ -52,9 +60,9 @@ class Noted:
 
     def counts(self) -> Mapping[tuple[int, Direction], int]:
         """Records by map and direction."""
-        if not self.records:
+        direction = self.direction
+        if direction is None:
             return {}
-        direction = self.records[0][0].items[0].leg.configuration.direction
         return {
             (map_id, direction): sum(self.written[map_id].values())
             for map_id in self.maps

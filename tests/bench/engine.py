@@ -109,6 +109,9 @@ class _Stream(MemoryStream):
     ready: Event
     recorder: Recorder | None = None
 
+    def keeps_history(self) -> bool:
+        return self.recorder is not None and self.recorder.keeps()
+
     def carried(self, carried: Carried) -> None:
         if self.recorder is not None:
             self.recorder.take(carried)

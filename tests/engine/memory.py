@@ -325,6 +325,9 @@ class MemoryStream:
     def doubts(self) -> Sequence[tuple[int, Row]]:
         return self.state.doubts.get(self.source, [])
 
+    def keeps_history(self) -> bool:
+        return True
+
     def carried(self, carried: Carried) -> None:
         self.state.carried.append(carried)
 

@@ -35,8 +35,9 @@ FORWARD = Direction.FINOPS_TO_DATAVERSE
 class Given:
     """What one commit brought."""
 
-    def __init__(self, *changes: Change) -> None:
+    def __init__(self, *changes: Change, described: bool = True) -> None:
         self.changes = changes
+        self.described = described
 
     def counts(self) -> Mapping[tuple[int, Direction], int]:
         found: dict[tuple[int, Direction], int] = {}
@@ -134,6 +135,31 @@ def test_what_comes_faster_than_the_rate_is_counted_and_left_out() -> None:
     assert [one.source_key for one in CarriedChange.objects.all()] == ["usmf / B"]
     gap = HistoryGap.objects.get()
     assert (gap.map_id, gap.direction, gap.records) == (1, TO_DATAVERSE, 60)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_too_much_comes_nothing_is_described_until_it_comes_slower() -> None:
+    clock = [1000.0]
+    recorder = Recorder(keeping.session, 10, lambda: clock[0])
+    many = [change(1, f"A{n}") for n in range(60)]
+    recorder.take(Given(*many))
+    assert recorder.keeps()
+    recorder.take(Given(*many))
+    recorder.take(Given(*many))
+    assert not recorder.keeps()
+    for _ in range(4):
+        clock[0] += 0.5
+        recorder.take(Given(*many, described=recorder.keeps()))
+        assert not recorder.keeps()
+    clock[0] += 1.5  # the last of it still came within this time
+    assert not recorder.keeps()
+    clock[0] += 1.5
+    assert recorder.keeps()
+    recorder.take(Given(change(2, "B")))
+    recorder.close()
+    assert CarriedChange.objects.filter(source_key="usmf / B").exists()
+    assert CarriedChange.objects.count() == 61
+    assert HistoryGap.objects.get().records == 6 * 60
 
 
 @pytest.mark.django_db(transaction=True)
