@@ -51,6 +51,8 @@ chaos: setup-chaos
 	@$(PYTHON) -m tests.chaos $(ARGS)
 	@CONVERGENCE_EXAMPLES=$${CONVERGENCE_EXAMPLES:-100} $(PYTHON) -m pytest -q \
 		tests/engine/test_convergence.py
+	@WORKLOAD_SECONDS=$${WORKLOAD_SECONDS:-60} $(PYTHON) -m pytest -q \
+		tests/jobs/test_two_ways.py
 	@$(PYTHON) -m pytest -q -m hypothesis --timeout 3600 \
 		tests/mapping tests/connectors tests/engine
 

@@ -14,7 +14,7 @@ from tests.jobs.test_two_ways import check_written_once, prepare, users_of, work
 from tests.waiting import wait_until
 
 ROWS = 3000
-SECONDS = 8
+SECONDS = 5
 COPIED = """
 INSERT INTO customers (dataareaid, account, name)
 SELECT (array['usmf', 'demf'])[1 + n %% 2], 'C' || n, 'Name ' || n
