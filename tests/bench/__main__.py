@@ -131,7 +131,7 @@ def _options() -> argparse.Namespace:
         "--listed-events", type=int, default=10_000_000, help="behind the pages"
     )
     parser.add_argument(
-        "--history", type=int, default=0, help="records a second that streams keep"
+        "--history", type=int, default=100, help="records a second that streams keep"
     )
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--page", type=Path, default=PAGE, help="where the table goes")
