@@ -28,6 +28,7 @@ urlpatterns = [
     path("", include("portal.alerts.urls")),
     path("", include("portal.operations.urls")),
     path("", include("portal.setup.urls")),
+    path("", include("portal.sample.urls")),
     path("", include("portal.overview.urls")),
 ]
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import zoneinfo
+from functools import cache
 
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
 from django.db import models
 
 
+@cache
+def time_zones() -> tuple[str, ...]:
+    """The names of all time zones; looked for once, for that takes long."""
+    return tuple(sorted(zoneinfo.available_timezones()))
+
+
 def known_time_zone(value: str) -> None:
     """Refuse names that are no time zone."""
-    if value not in zoneinfo.available_timezones():
+    if value not in time_zones():
         raise ValidationError(f"{value} is no time zone, such as Europe/Berlin.")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
-
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.http import HttpRequest, HttpResponse
@@ -12,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from portal.access import open_to
 from portal.accounts import services, sessions
-from portal.accounts.models import Theme, User
+from portal.accounts.models import Theme, User, time_zones
 from portal.accounts.queries import rows_of
 from portal.activity.services import record
 from portal.pages import chosen_ids, page
@@ -50,7 +48,7 @@ def profile(request: HttpRequest) -> HttpResponse:
             "row": row,
             "refused": refused,
             "themes": Theme.choices,
-            "zones": sorted(zoneinfo.available_timezones()),
+            "zones": time_zones(),
             "sessions": sessions.sessions_of(user),
             "this": request.session.session_key,
         },

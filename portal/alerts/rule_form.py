@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.contrib.auth.models import Group
 
-from portal.accounts.models import User
+from portal.accounts.models import User, time_zones
 from portal.alerts.models import AlertRule, Measure, Webhook
 from portal.alerts.rule_services import PLAIN, Told
 from portal.environments.models import ConnectionSet
 from portal.errors.models import ErrorGroup
 from portal.maps.models import TableMap
+from syncengine.mapping.causes import CODES
 
 MEASURED = (
     *(Measure.ERRORS, Measure.QUEUE_CHANGES, Measure.QUEUE_BYTES),
@@ -47,11 +49,31 @@ SECTIONS = (
             ("cooldown_minutes", ""),
             ("quiet_from", ""),
             ("quiet_until", ""),
+            ("time_zone", ""),
             ("tell_over", ""),
         ),
     ),
 )
 """Titles, and their fields with the measures they matter for (none: all)."""
+
+
+def codes_of(text: str) -> list[str]:
+    """The codes of a rule's text."""
+    return [code.strip() for code in text.split(",") if code.strip()]
+
+
+def kinds(chosen: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Every kind of error with its code and what it means: those that were met come
+    first, then the others; the `chosen` ones are there in any case."""
+    met = ErrorGroup.objects.order_by("code").values_list("code", flat=True).distinct()
+    known = dict.fromkeys((*met, *chosen, *CODES))
+    return [
+        (
+            code,
+            f"{CODES[code].meaning} ({code})".capitalize() if code in CODES else code,
+        )
+        for code in known
+    ]
 
 
 class _Users(forms.ModelMultipleChoiceField):
@@ -71,8 +93,19 @@ def _time() -> forms.TimeInput:
 
 
 class RuleForm(forms.ModelForm):
-    """All of a rule."""
+    """All of a rule. `zone` is where the person is who makes a new one."""
 
+    codes = forms.MultipleChoiceField(
+        label="Only errors of these kinds",
+        required=False,
+        help_text="None ticked: errors of every kind.",
+        widget=forms.CheckboxSelectMultiple,
+    )
+    time_zone = forms.ChoiceField(
+        label="Time zone",
+        help_text="Whose clock the quiet hours and the daily digest go by.",
+        choices=lambda: [(name, name) for name in time_zones()],
+    )
     users = _Users(
         label="People",
         queryset=User.objects.filter(is_active=True).order_by("username"),
@@ -118,21 +151,25 @@ class RuleForm(forms.ModelForm):
         fields = (*PLAIN, "users", "groups", "webhooks")
         labels = {"measure": "What to look at"}
         help_texts = {
-            "codes": "Separated by commas. Empty: errors of every kind.",
             "action": "At most once in the window for each map.",
             "recipients": "Addresses of others, separated by commas.",
             "digest": "Collected messages are one mail. Webhooks always go at once.",
-            "quiet_from": "Mail waits until they end. UTC; may cross midnight.",
+            "quiet_from": "Mail waits until they end. They may cross midnight.",
         }
         widgets = {
             "quiet_from": _time(),
             "quiet_until": _time(),
             "recipients": forms.Textarea(attrs={"rows": 2}),
-            "codes": forms.TextInput(attrs={"list": "known-codes"}),
         }
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, zone: str = "UTC", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        new = self.instance.pk is None
+        self.initial["codes"] = codes_of(self.instance.codes)
+        if new:
+            self.initial.setdefault("measure", Measure.ERRORS.value)
+        self.initial["time_zone"] = zone if new else self.instance.time_zone
+        self.fields["codes"].choices = kinds(self.initial["codes"])  # type: ignore[attr-defined]
         for name, field in self.fields.items():
             single = isinstance(field.widget, forms.CheckboxInput)
             many = isinstance(field.widget, forms.CheckboxSelectMultiple)
@@ -140,11 +177,6 @@ class RuleForm(forms.ModelForm):
                 field.widget.attrs["class"] = "dw-input"
             if field.help_text:
                 field.widget.attrs["aria-describedby"] = f"id_{name}_helptext"
-
-    def known_codes(self) -> list[str]:
-        """The codes of errors that were met, for the field's suggestions."""
-        codes = ErrorGroup.objects.order_by("code").values_list("code", flat=True)
-        return list(codes.distinct())
 
     def _post_clean(self) -> None:
         """The service checks and saves; the row that is shown stays as it is."""
@@ -159,6 +191,7 @@ class RuleForm(forms.ModelForm):
     def arguments(self) -> dict[str, Any]:
         """What `save_rule` takes."""
         values = {name: self.cleaned_data[name] for name in PLAIN}
+        values["codes"] = ", ".join(values["codes"])
         values["threshold"] = values["threshold"] or 1
         values["window_minutes"] = values["window_minutes"] or 15
         told = Told(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth.models import Group
 from django.db import transaction
 
+from portal.accounts.models import time_zones
 from portal.activity import services as activity
 from portal.activity.changes import changes
 from portal.alerts.audience import bad_addresses
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 PLAIN = (
     *("name", "measure", "threshold", "window_minutes", "codes", "connection_set"),
     *("table_map", "action", "recipients", "digest", "cooldown_minutes"),
-    *("quiet_from", "quiet_until", "tell_over", "enabled"),
+    *("quiet_from", "quiet_until", "time_zone", "tell_over", "enabled"),
 )
 
 
@@ -54,6 +55,7 @@ def save_rule(
     cooldown_minutes: int = 15,
     quiet_from: time | None = None,
     quiet_until: time | None = None,
+    time_zone: str = "UTC",
     tell_over: bool = True,
     enabled: bool = True,
     rule: AlertRule | None = None,
@@ -79,6 +81,7 @@ def save_rule(
         "cooldown_minutes": cooldown_minutes,
         "quiet_from": quiet_from,
         "quiet_until": quiet_until,
+        "time_zone": time_zone,
         "tell_over": tell_over,
         "enabled": enabled,
     }
@@ -115,6 +118,8 @@ def _refuse(values: dict[str, Any], row: AlertRule | None) -> None:
         reasons.append("Give both ends of the quiet hours, or none.")
     elif values["quiet_from"] and values["quiet_from"] == values["quiet_until"]:
         reasons.append("Quiet hours that end when they begin would be the whole day.")
+    if values["time_zone"] not in time_zones():
+        reasons.append(f"There is no time zone {values['time_zone']}.")
     if values["measure"] == Measure.ANY_ALERT and values["action"] != RuleAction.NOTIFY:
         reasons.append(
             "A rule for any alert can only tell: choose what to look at to pause or "

@@ -84,7 +84,8 @@ def rule_page(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _edit(request: HttpRequest, rule: AlertRule | None) -> HttpResponse:
-    form = RuleForm(request.POST or None, instance=rule)
+    zone = getattr(request.user, "time_zone", "UTC")
+    form = RuleForm(request.POST or None, instance=rule, zone=zone)
     refused: Refusal | None = None
     if request.method == "POST" and form.is_valid():
         try:

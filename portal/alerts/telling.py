@@ -181,6 +181,7 @@ def _due(rule: AlertRule, now: datetime) -> datetime:
         outgoing().digest_hour,
         rule.quiet_from,
         rule.quiet_until,
+        rule.time_zone,
     )
 
 

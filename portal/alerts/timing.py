@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from portal.alerts.models import Digest
 
@@ -17,8 +18,11 @@ def due_at(
     digest_hour: int,
     quiet_from: time | None = None,
     quiet_until: time | None = None,
+    zone: str = "UTC",
 ) -> datetime:
-    """The moment a message that is made now may go out. All times are UTC."""
+    """The moment a message that is made now may go out, in UTC. The hour of the daily
+    digest and the quiet hours are those of a clock in `zone`."""
+    now = now.astimezone(ZoneInfo(zone))
     hour = now.replace(minute=0, second=0, microsecond=0)
     due = now
     if digest == Digest.HOURLY:
@@ -27,8 +31,8 @@ def due_at(
         due = hour.replace(hour=digest_hour)
         due = due if due > now else due + timedelta(days=1)
     if quiet_from is None or quiet_until is None:
-        return due
-    return _after_quiet(due, quiet_from, quiet_until)
+        return due.astimezone(UTC)
+    return _after_quiet(due, quiet_from, quiet_until).astimezone(UTC)
 
 
 def _after_quiet(due: datetime, begin: time, end: time) -> datetime:

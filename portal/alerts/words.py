@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from portal.alerts.models import AlertRule, Digest, Measure, RuleAction
+from syncengine.mapping.causes import CODES
 
 _WHEN = {
     Measure.ERRORS: "{n} or more errors within {w} minutes",
@@ -29,13 +30,22 @@ _OFTEN = {
 }
 
 
+def _kinds(codes: str) -> str:
+    """Two kinds of error in words, or how many there are."""
+    found = [code.strip() for code in codes.split(",") if code.strip()]
+    if len(found) > 2:
+        return f"{len(found)} kinds"
+    meanings = [CODES[code].meaning if code in CODES else code for code in found]
+    return " or ".join(f"the kind \u201c{one}\u201d" for one in meanings)
+
+
 def sentence(rule: AlertRule) -> str:
     """The rule as one sentence, without whom it tells."""
     when = _WHEN[Measure(rule.measure)].format(
         n=f"{rule.threshold:,}", w=rule.window_minutes
     )
     if rule.measure == Measure.ERRORS and rule.codes:
-        when += f" of {rule.codes}"
+        when += f" of {_kinds(rule.codes)}"
     if rule.table_map is not None:
         scope = f" in {rule.table_map.name}"
     elif rule.connection_set is not None:

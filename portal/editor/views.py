@@ -40,7 +40,7 @@ from portal.editor.showing import (
     summary,
 )
 from portal.maps.models import TableMap
-from portal.pages import View, page
+from portal.pages import View, page, safe_next
 from portal.refusals import Refusal
 from syncengine.mapping.model import Side
 
@@ -159,7 +159,7 @@ def begin(request: HttpRequest, map_id: int) -> HttpResponse:
         services.begin(table_map, user=request.user)  # type: ignore[arg-type]
     except Refusal as refused:
         messages.error(request, refused.message)
-    return redirect("map_edit", map_id=map_id)
+    return redirect(safe_next(request, reverse("map_edit", args=[map_id])))
 
 
 @changing

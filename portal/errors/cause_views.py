@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -13,8 +14,8 @@ from django.views.decorators.http import require_POST, require_safe
 from portal.access import needs
 from portal.accounts.roles import Right
 from portal.accounts.scope import scope_of
-from portal.errors import causes, owning, queries
-from portal.errors.models import ErrorGroup
+from portal.errors import causes, mending, owning, queries
+from portal.errors.models import ErrorGroup, SyncError
 from portal.errors.queries import ErrorFilter
 from portal.maps.models import TableMap
 from portal.pages import page
@@ -56,9 +57,25 @@ def cause_page(request: HttpRequest, cause_id: int) -> HttpResponse:
     return page(
         request,
         "portal/cause_page.html",
-        {"found": found, "cause": found.cause, "people": owning.people(found.cause)},
+        {
+            "found": found,
+            "cause": found.cause,
+            "people": owning.people(found.cause),
+            **_mending(found.samples),
+        },
         title=f"Cause {cause_id}",
     )
+
+
+def _mending(samples: Sequence[SyncError]) -> dict[str, Any]:
+    """How to mend what the first sample is about."""
+    if not samples:
+        return {}
+    missing = mending.missing_value(samples[0])
+    return {
+        "missing": missing,
+        "edit_query": mending.editor_query(samples[0], missing),
+    }
 
 
 @needs(Right.MEND, of=ErrorGroup)

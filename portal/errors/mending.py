@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Q, QuerySet, Value
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.lookups import Exact
+from django.utils.http import urlencode
 
 from portal.errors import services
 from portal.errors.models import OPEN_ERROR_STATES, ErrorGroup, SyncError
@@ -92,6 +93,18 @@ def missing_value(error: SyncError) -> MissingValue | None:
         maps=maps,
         hindrances=growing.why_not(maps),
     )
+
+
+def editor_query(error: SyncError, missing: MissingValue | None) -> str:
+    """Has the editor show the line of the failing column and open its rule, with the
+    value that it does not know begun as a pair."""
+    if not error.column:
+        return ""
+    column = error.column.partition(".")[0]
+    asked = {"search": column, "open": column}
+    if missing is not None:
+        asked |= {"value": missing.value, "side": missing.side.value}
+    return f"?{urlencode(asked)}"
 
 
 def mend(error: SyncError, meaning: str, *, user: User | None = None) -> Mended:

@@ -87,13 +87,15 @@ def _page(
     request: HttpRequest, error: SyncError, refused: Refusal | None
 ) -> HttpResponse:
     is_open = error.state in OPEN_ERROR_STATES
+    missing = mending.missing_value(error) if is_open else None
     context: dict[str, Any] = {
         "error": error,
         "lines": queries.payload_lines(error),
         "known": CODES.get(error.code),
         "is_open": is_open,
         "others": queries.held_together(error),
-        "missing": mending.missing_value(error) if is_open else None,
+        "missing": missing,
+        "edit_query": mending.editor_query(error, missing),
         "may_mend": may(request, Right.EDIT_MAPS, whole=True),
         "meaning": request.POST.get("meaning", ""),
         "refused": refused,

@@ -44,7 +44,7 @@ class MailForm(forms.ModelForm):
             "sender": "Such as Dual-write <dualwrite@example.com>.",
             "portal_url": "Links in messages lead here: how your browser reaches the "
             "portal.",
-            "digest_hour": "0 to 23, in UTC.",
+            "digest_hour": "0 to 23, in the time zone of each rule.",
         }
 
     def __init__(self, *args: Any, fixed: tuple[str, ...] = (), **kwargs: Any) -> None:

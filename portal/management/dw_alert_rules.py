@@ -49,7 +49,10 @@ def register(add: Add) -> None:
     parser.add_argument("--digest", choices=Digest.values, default="at_once")
     parser.add_argument("--cooldown", type=int, default=15, metavar="MINUTES")
     parser.add_argument(
-        "--quiet", type=_hours, metavar="HH:MM-HH:MM", help="quiet hours in UTC"
+        "--quiet", type=_hours, metavar="HH:MM-HH:MM", help="quiet hours"
+    )
+    parser.add_argument(
+        "--time-zone", default="UTC", help="of quiet hours and the daily digest"
     )
     parser.add_argument(
         "--not-when-over", action="store_true", help="do not tell when it is over"
@@ -122,6 +125,7 @@ def _save(options: argparse.Namespace) -> Result:
         cooldown_minutes=options.cooldown,
         quiet_from=quiet_from,
         quiet_until=quiet_until,
+        time_zone=options.time_zone,
         tell_over=not options.not_when_over,
         table_map=find_map(options.map) if options.map else None,
         connection_set=find_connection_set(options.connection_set)
@@ -183,6 +187,7 @@ def _row(rule: AlertRule) -> dict[str, object]:
         "digest": rule.digest,
         "cooldown_minutes": rule.cooldown_minutes,
         "quiet_hours": quiet,
+        "time_zone": rule.time_zone,
         "tell_over": rule.tell_over,
         "connection_set": rule.connection_set.name if rule.connection_set else None,
         "map": rule.table_map.name if rule.table_map else None,

@@ -104,14 +104,20 @@ class SetStatus:
         return "off"
 
 
+NAMED = 5
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """The whole in one sentence, with why, for the top of the dashboard."""
+    """The whole in one sentence, with why, for the top of the dashboard. `needy` are
+    the maps that the reason names; `more` how many are not named."""
 
     tone: str
     icon: str
     sentence: str
     why: str = ""
+    needy: tuple[MapStatus, ...] = ()
+    more: int = 0
 
 
 def verdict(sets: list[SetStatus]) -> Verdict:
@@ -139,7 +145,9 @@ def verdict(sets: list[SetStatus]) -> Verdict:
             "bad",
             "error",
             _many(len(needy), "map needs you", "maps need you"),
-            "; ".join(f"{status.map.name}: {status.reason}" for status in needy[:5]),
+            "; ".join(f"{one.map.name}: {one.reason}" for one in needy[:NAMED]),
+            tuple(needy[:NAMED]),
+            len(needy[NAMED:]),
         )
     if not maps:
         return Verdict("off", "account_tree", "There are no maps yet")

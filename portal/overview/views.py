@@ -40,6 +40,7 @@ from portal.pages import chosen_ids, is_partial, keyset_page, page
 from portal.runs.figures import RunFigures, figures, runs_of
 from portal.runs.left_out import broken_off
 from portal.runs.models import InitialSyncRun
+from portal.sample.crossing import is_sample
 from portal.setup.access import may_set_up
 
 RUNS_A_PAGE = 10
@@ -83,6 +84,14 @@ def dashboard(request: HttpRequest) -> HttpResponse:
             "shape": _shape(sets),
             "listed": ",".join(str(row.map.pk) for one in listed for row in one.maps),
             "may_set_up": not sets and may_set_up(request.user),
+            "sample_set": next(
+                (
+                    one.connection_set.pk
+                    for one in sets
+                    if is_sample(one.connection_set)
+                ),
+                None,
+            ),
         },
         title="Dashboard",
     )

@@ -10,6 +10,7 @@ from portal.maps.preparation import naming
 from portal.maps.ready_made_list import DIRECTIONS
 from portal.refusals import Refusal
 from portal.setup.models import SetupDraft
+from portal.setup.needs import packages_needed
 from syncengine import catalog
 from syncengine.mapping.model import Side
 from syncengine.mapping.schema import EnvironmentSchema
@@ -30,10 +31,12 @@ class OfferedMap:
 
 @dataclass(frozen=True)
 class OfferedPackage:
-    """A package. `fitting` maps find their tables on both sides."""
+    """A package. `fitting` maps find their tables on both sides; `needs` are the other
+    packages its maps refer to."""
 
     name: str
     maps: Sequence[OfferedMap]
+    needs: Sequence[str]
 
     @property
     def fitting(self) -> int:
@@ -96,6 +99,7 @@ def offered(
                 for entry in catalog.entries()
                 if entry.package == package
             ],
+            packages_needed(package),
         )
         for package in catalog.packages()
     ]

@@ -66,6 +66,11 @@ def missing(draft: SetupDraft, step: str) -> str:
     return ""
 
 
+def reachable(draft: SetupDraft) -> list[str]:
+    """The steps that can be opened."""
+    return [step for step in ORDER if not missing(draft, step)]
+
+
 def shown_steps(draft: SetupDraft, here: str) -> list[ShownStep]:
     """All steps with what is done."""
     done = {

@@ -10,6 +10,7 @@ urlpatterns = [
     path("setup/", views.setup_list, name="setup_list"),
     path("setup/begin/", views.setup_begin, name="setup_begin"),
     path("setup/sample/", job_views.setup_sample, name="setup_sample"),
+    path("setup/needs/", views.setup_needs, name="setup_needs"),
     path("setup/<int:pk>/check/now/", views.setup_check, name="setup_check"),
     path("setup/<int:pk>/agree/", job_views.setup_agree, name="setup_agree"),
     path("setup/<int:pk>/progress/", job_views.setup_progress, name="setup_progress"),

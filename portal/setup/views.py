@@ -21,6 +21,7 @@ from portal.refusals import Refusal
 from portal.setup import checking, choosing, drafts, environment_step
 from portal.setup.access import setup_page
 from portal.setup.models import DraftState, SetupDraft, Situation
+from portal.setup.needs import stages, tree
 from portal.setup.situations import PLANS, tasks
 from portal.setup.steps import (
     ORDER,
@@ -28,9 +29,11 @@ from portal.setup.steps import (
     beside,
     missing,
     progress_of,
+    reachable,
     shown_steps,
 )
 from portal.setup.summary import summary_of
+from syncengine.catalog import CatalogError
 from syncengine.mapping.model import Side
 
 FORM = require_http_methods(["GET", "HEAD", "POST"])
@@ -117,6 +120,7 @@ def setup_step(request: HttpRequest, pk: int, step: str) -> HttpResponse:
             "draft": draft,
             "step": step,
             "steps": shown_steps(draft, step),
+            "reachable": reachable(draft),
             "number": ORDER.index(step) + 1,
             "back_step": beside(step, -1) if step != ORDER[0] else "",
             "tasks": tasks(Situation(draft.situation), progress_of(draft)),
@@ -257,8 +261,10 @@ def _show_maps(request: HttpRequest, draft: SetupDraft) -> dict[str, Any]:
 
 
 def _show_order(request: HttpRequest, draft: SetupDraft) -> dict[str, Any]:
+    planned = choosing.planned(draft)
     return {
-        "planned": choosing.planned(draft),
+        "planned": planned,
+        "stages": stages([one.name for one in planned]),
         "plan": PLANS[Situation(draft.situation)],
     }
 
@@ -321,6 +327,17 @@ def setup_test(request: HttpRequest, pk: int, side: str) -> HttpResponse:
 
 
 @setup_page
+@require_safe
+def setup_needs(request: HttpRequest) -> HttpResponse:
+    """What a ready-made map needs, as a tree."""
+    try:
+        found = tree(request.GET.get("map", ""))
+    except CatalogError as error:
+        raise Http404(str(error)) from error
+    return render(request, "portal/_setup_needs.html", {"found": found})
+
+
+@setup_page
 @require_POST
 def setup_check(request: HttpRequest, pk: int) -> HttpResponse:
     """Check now; the piece of the page that says what was found, or the page."""
@@ -336,7 +353,9 @@ def setup_check(request: HttpRequest, pk: int) -> HttpResponse:
         {
             "draft": draft,
             "fresh": True,
+            "step": "check",
             "steps": shown_steps(draft, "check"),
+            "reachable": reachable(draft),
             "tasks": tasks(Situation(draft.situation), progress_of(draft)),
             **checked_context(draft),
         },

@@ -170,12 +170,14 @@ class Supervisor:
         )
 
     def _command(self, *arguments: str) -> None:
-        """Run Python to its end with our terminal; its failure is ours."""
+        """Run Python to its end with our terminal, which is for people: log lines
+        only where something is wrong. Its failure is ours."""
         account = launch.Account(os.geteuid(), os.getegid())
         process = subprocess.Popen(  # noqa: S603 - our own program, no shell
             launch.command(
                 Path(sys.executable), arguments, account, death_signal="KILL"
             ),
+            env={"LOG_LEVEL": "WARNING", **os.environ},
             start_new_session=True,
         )
         try:

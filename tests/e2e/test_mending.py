@@ -50,6 +50,7 @@ def test_a_missing_value_is_added_from_its_error_and_the_record_arrives(
             "aria-label", re.compile(r"^[1-9]\d* in the last 24 hours")
         )
         cause.get_by_role("link", name="is not in the value map").click()
+        expect(page.get_by_test_id("mend-cause")).to_be_visible()
         page.get_by_test_id("sample").get_by_role("link").click()
 
         # What is there now is read from the other side.
@@ -57,6 +58,12 @@ def test_a_missing_value_is_added_from_its_error_and_the_record_arrives(
         failing = page.get_by_test_id("failing-column")
         expect(failing).to_contain_text(VALUE)
         expect(failing.locator("td").last).to_have_text(re.compile(r"\d{6,}"))
+
+        # The editor opens at the rule of the failing column, locked while it runs.
+        page.get_by_test_id("edit-map").click()
+        expect(page.get_by_test_id("read-only")).to_contain_text("stop it first")
+        expect(page.get_by_test_id("pairs")).to_have_value(re.compile("806380002"))
+        page.go_back()
 
         expect(page.get_by_label("FinOps value")).to_have_value(VALUE)
         page.get_by_label("stands for the Dataverse value").fill(ALL)

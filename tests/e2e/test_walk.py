@@ -130,6 +130,30 @@ def test_a_wrong_password_is_refused_clearly_and_the_right_one_leads_on(
         expect(stream.get_by_test_id("stream-lag")).to_have_text(re.compile(r"\d s$"))
 
 
+def test_a_customer_that_is_changed_on_a_page_is_seen_to_cross_both_ways(
+    portal: RunningPortal, signed_in: Page
+) -> None:
+    page, name = signed_in, words("Crossed")
+    page.goto("/")
+    page.get_by_test_id("sample-change").click()
+    erp, crm = (
+        page.locator(f'[data-testid="sample-side"][data-side="{side}"]')
+        for side in ("finops", "dataverse")
+    )
+    erp.get_by_label("Name").fill(name)
+    erp.get_by_test_id("save").click()
+    expect(page.get_by_text("It crossed over: the CRM had it")).to_be_visible()
+    expect(crm.get_by_label("Name")).to_have_value(name)
+    crm.get_by_label("Credit limit").fill("1,234.50")
+    crm.get_by_test_id("save").click()
+    expect(page.get_by_text("It crossed over: the ERP had it")).to_be_visible()
+    expect(erp.get_by_label("Credit limit")).to_have_value("1234.50")
+    expect(page.get_by_test_id("equal")).to_have_attribute("data-equal", "yes")
+    erp.get_by_label("Credit limit").fill("plenty")
+    erp.get_by_test_id("save").click()
+    expect(page.get_by_text("The credit limit is a number")).to_be_visible()
+
+
 def test_a_stopped_map_is_run_with_the_dialog_and_is_seen_to_reach_running(
     portal: RunningPortal, signed_in: Page
 ) -> None:

@@ -343,6 +343,16 @@ def test_digests_and_quiet_hours_say_when_a_message_is_due() -> None:
     assert due_at(noon, "at_once", 7, time(11), time(13)) == datetime(
         2026, 3, 6, 13, tzinfo=UTC
     )
+    # Elsewhere the same clock shows another hour: 06:00 in Berlin is 05:00 UTC.
+    berlin = due_at(now, "at_once", 7, *night, "Europe/Berlin")
+    assert berlin == datetime(2026, 3, 6, 5, tzinfo=UTC)
+    assert due_at(now, "daily", 7, zone="Asia/Kolkata") == datetime(
+        2026, 3, 6, 1, 30, tzinfo=UTC
+    )
+    summer = datetime(2026, 3, 28, 23, tzinfo=UTC)
+    assert due_at(summer, "at_once", 7, *night, "Europe/Berlin") == datetime(
+        2026, 3, 29, 4, tzinfo=UTC
+    )
 
 
 # -- events -----------------------------------------------------------------------

@@ -38,7 +38,7 @@ RULE = {
     "measure": "errors",
     "threshold": "10",
     "window_minutes": "15",
-    "codes": "",
+    "codes": ["value_not_in_map"],
     "connection_set": "",
     "table_map": "",
     "action": "pause",
@@ -48,6 +48,7 @@ RULE = {
     "cooldown_minutes": "15",
     "quiet_from": "22:00",
     "quiet_until": "06:00",
+    "time_zone": "Europe/Berlin",
     "tell_over": "on",
 }
 MAIL = {
@@ -124,9 +125,10 @@ def test_a_rule_is_made_changed_switched_and_deleted(
     assert list(rule.users.all()) == [anna]
     page = reverse("alert_rule_page", args=[rule.pk])
     text = admin_client.get(page).content.decode()
-    assert "When 10 or more errors within 15 minutes in customers, pause the map" in (
-        text
-    )
+    assert "When 10 or more errors within 15 minutes of the kind" in text
+    assert "in customers, pause the map" in text
+    assert rule.codes == "value_not_in_map"
+    assert rule.time_zone == "Europe/Berlin"
     assert "No mail for anna" in text
     admin_client.post(page, {**RULE, "threshold": "20"})
     event = ActivityEvent.objects.get(kind="alert_rule.changed")

@@ -36,6 +36,7 @@ ALL = (
     *("setup_list", "setup_begin", "setup_sample", "setup_check", "setup_agree"),
     *("setup_progress", "setup_live", "setup_again", "setup_undo", "setup_discard"),
     *("setup_test", "setup_step", "environment_clean", "connection_set_relink"),
+    "setup_needs",
 )
 POSTS = ("setup_begin", "setup_sample", "setup_check", "setup_agree", "setup_again")
 
@@ -46,7 +47,7 @@ def ground(make_database: Callable[..., str]) -> SetupGround:
 
 
 def address(name: str, draft: SetupDraft, *more: str) -> str:
-    without = name in ("setup_list", "setup_begin", "setup_sample")
+    without = name in ("setup_list", "setup_begin", "setup_sample", "setup_needs")
     return reverse(name, args=[] if without else [draft.pk, *more])
 
 
@@ -195,7 +196,8 @@ def test_an_environment_that_is_linked_cannot_be_chosen(admin_client: Client) ->
     link = make_connection_set()
     draft = drafts.begin()
     page = admin_client.get(step(draft, "finops")).content.decode()
-    assert "Linked already" in page
+    assert f"{link.finops.name} is linked already" in page
+    assert 'data-testid="choose"' not in page
     answer = admin_client.post(
         step(draft, "finops"),
         {"action": "choose", "environment": link.finops_id, "go": "stay"},

@@ -19,11 +19,12 @@ from portal.maps.models import MapState, TableMap
 from portal.maps.removal import remove_maps
 from portal.refusals import ConfigurationRefused, Refusal
 from portal.runs.models import InitialSyncRun
-from portal.setup import checking, choosing, creating, drafts
+from portal.setup import checking, choosing, creating, drafts, needs
 from portal.setup.models import DraftState, SetupDraft, Situation, StepState
 from portal.setup.situations import PLANS, Progress, tasks
 from portal.setup.summary import summary_of
 from portal.setup.testing import test_environment
+from syncengine import catalog
 from syncengine.mapping.model import Severity, Side
 from tests.portal.setup_ground import (
     HIERARCHIES,
@@ -49,6 +50,36 @@ def ground(make_database: Callable[..., str]) -> SetupGround:
 
 def states(found: object) -> dict[str, str]:
     return {item.title: item.state for item in found.items}  # type: ignore[attr-defined]
+
+
+# What needs what
+
+
+def test_maps_are_staged_behind_what_they_need_and_a_tree_spells_each_out_once() -> (
+    None
+):
+    names = ["Customer groups", "Terms of payment", "Payment days CDS", "Currencies"]
+    found = [[one.name for one in stage] for stage in needs.stages(names)]
+    assert found == [
+        ["Payment days CDS", "Currencies"],
+        ["Terms of payment"],
+        ["Customer groups"],
+    ]
+    told: list[str] = []
+
+    def walk(one: needs.Need) -> None:
+        if not one.again:
+            told.append(one.name)
+        for below in one.needs:
+            walk(below)
+
+    walk(needs.tree("Customers V3 (accounts)"))
+    spelled = [name for name in told if catalog.find(name).related]
+    assert len(spelled) == len(set(spelled)) > 5
+    assert {"Vendors V2", "Contacts V2", "Currencies"} <= set(told)
+    everything = [entry.name for entry in catalog.entries()]
+    staged = [one.name for stage in needs.stages(everything) for one in stage]
+    assert sorted(staged) == sorted(everything)
 
 
 # The test of an environment

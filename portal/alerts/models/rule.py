@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from portal.accounts.models import known_time_zone
 from portal.accounts.scope import ScopedManager
 from portal.alerts.models.message import Webhook
 from portal.environments.models import ConnectionSet
@@ -105,6 +106,9 @@ class AlertRule(models.Model):
     cooldown_minutes = models.PositiveIntegerField(default=15, db_default=15)
     quiet_from = models.TimeField("quiet hours from", null=True, blank=True)
     quiet_until = models.TimeField("quiet hours until", null=True, blank=True)
+    time_zone = models.CharField(
+        max_length=60, default="UTC", db_default="UTC", validators=[known_time_zone]
+    )
     tell_over = models.BooleanField(
         "tell when it is over", default=True, db_default=True
     )

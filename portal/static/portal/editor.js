@@ -16,8 +16,8 @@
     rule: (line) => line.querySelector("[id^=ruled-]")?.textContent !== "copied",
     key: (line) => line.querySelector("[name=key]")?.checked,
   };
-  const asked = new URLSearchParams(window.location.search).get("search");
-  const remembered = { text: asked || "", show: "" };
+  const asked = new URLSearchParams(window.location.search);
+  const remembered = { text: asked.get("search") || "", show: "" };
   const search = () => {
     const area = grid();
     if (!area) return;
@@ -67,6 +67,38 @@
   document.addEventListener("DOMContentLoaded", settle);
   document.addEventListener("htmx:afterSettle", settle);
 
+  /* From an error: the rule of the failing line opens, and the value that it does not
+     know is begun as a pair. It is kept once the other half is typed. */
+  const failing = { open: asked.has("open"), value: asked.get("value"), side: asked.get("side") };
+  document.addEventListener("DOMContentLoaded", () => {
+    const area = grid();
+    if (!area || !failing.open) return;
+    const wanted = (asked.get("open") || "").toLowerCase();
+    const line = linesOf(area).find((one) => [...one.querySelectorAll("[name=finops], [name=dataverse]")]
+      .some((field) => field.value.toLowerCase().split(".")[0] === wanted));
+    window.setTimeout(() => line?.querySelector("[data-panel]")?.click(), 0);
+  });
+  const beginPair = (panel) => {
+    const area = panel.querySelector("textarea[name=pairs]:not([readonly])");
+    if (!failing.value || !area) return;
+    const first = failing.side !== "dataverse";
+    const lines = area.value.split("\n").filter((line) => line.trim() !== "");
+    const known = lines.some((line) => {
+      const halves = line.split("\t");
+      return (halves[first ? 0 : 1] ?? "").trim().toLowerCase() === failing.value.toLowerCase();
+    });
+    if (!known) {
+      lines.push(first ? `${failing.value}\t` : `\t${failing.value}`);
+      area.value = lines.join("\n");
+    }
+    const end = first ? area.value.length : area.value.length - failing.value.length - 1;
+    failing.value = null;
+    area.focus();
+    area.setSelectionRange(end, end);
+    area.scrollTop = area.scrollHeight;
+    return true;
+  };
+
   /* The rule of a line opens below it; the same button closes it. */
   document.addEventListener("htmx:beforeRequest", (event) => {
     const button = event.detail.elt;
@@ -81,6 +113,7 @@
   document.addEventListener("htmx:afterSwap", (event) => {
     const panel = event.detail.target;
     if (panel.id?.startsWith("panel-") && panel.matches("td")) {
+      if (beginPair(panel)) return;
       panel.querySelector("input, select, textarea")?.focus();
     }
   });
