@@ -14,6 +14,7 @@ from django.db import transaction
 from portal.accounts.models import User
 from portal.accounts.roles import Right, Role, rights_of
 from portal.accounts.sessions import sign_out_everywhere
+from portal.activity.changes import changes
 from portal.activity.services import record
 from portal.environments.models import Access, ConnectionSet
 from portal.refusals import NotFound, Refusal
@@ -117,7 +118,11 @@ def set_roles(user: User, roles: Iterable[Role], *, by: User | None = None) -> b
         "user.roles",
         f"{user.username} is {_list(after)} now.",
         user=by,
-        details={"old": _names(before), "new": _names(after)},
+        details={
+            "old": _names(before),
+            "new": _names(after),
+            "changes": changes({"roles": _names(before)}, {"roles": _names(after)}),
+        },
     )
     return True
 
@@ -146,7 +151,11 @@ def set_limits(
         "user.limits",
         f"{user.username} sees {', '.join(after) or 'nothing'} now.",
         user=by,
-        details={"old": before, "new": after},
+        details={
+            "old": before,
+            "new": after,
+            "changes": changes({"sees": before}, {"sees": after}),
+        },
     )
     return True
 
@@ -233,7 +242,7 @@ def update_person(user: User, *, by: User | None = None, **values: Any) -> bool:
             "_", " "
         ),
         user=by,
-        details={"old": old, "new": changed},
+        details={"old": old, "new": changed, "changes": changes(old, changed)},
     )
     return True
 

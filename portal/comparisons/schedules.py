@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db.models import Max, Q
 from django.utils import timezone
 
 from portal.activity import services as activity
+from portal.activity.changes import changes
 from portal.comparisons import services, working
 from portal.comparisons.models import (
     ACTIVE_STATES,
@@ -112,6 +113,9 @@ def save(
         raise Refusal(
             "Give the time as HH:MM, from 00:00 to 23:59 (UTC).", code="bad_time"
         )
+    before = ComparisonSchedule.objects.filter(
+        connection_set=connection_set, table_map=table_map
+    ).first()
     # The first comparison is made when the time comes round, not at once.
     schedule, _ = ComparisonSchedule.objects.update_or_create(
         connection_set=connection_set,
@@ -131,9 +135,23 @@ def save(
         user=user,
         connection_set=connection_set,
         table_map=table_map,
-        details={"time": schedule.time, "rows_per_second": rows_per_second},
+        details={
+            "time": schedule.time,
+            "rows_per_second": rows_per_second,
+            "changes": changes(_shown(before), _shown(schedule)),
+        },
     )
     return schedule
+
+
+def _shown(schedule: ComparisonSchedule | None) -> dict[str, Any]:
+    if schedule is None:
+        return {}
+    return {
+        "daily_at": f"{schedule.time} UTC",
+        "rows_per_second": schedule.rows_per_second or "as fast as it goes",
+        "on": schedule.enabled,
+    }
 
 
 def remove(

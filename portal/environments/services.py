@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -262,8 +262,17 @@ def set_legal_entities(
         f"{len(removed)} unlinked.",
         user=user,
         connection_set=connection_set,
+        details={
+            "changes": changes(
+                {"companies": _codes(present)}, {"companies": _codes(wanted)}
+            )
+        },
     )
     return True
+
+
+def _codes(pairs: Iterable[LegalEntityPair]) -> list[str]:
+    return sorted(f"{pair.finops} = {pair.dataverse}" for pair in pairs)
 
 
 def _refuse_while_active(

@@ -11,6 +11,7 @@ from portal.accounts.models import User as Account
 from portal.accounts.people import who_may, who_sees, within_limits
 from portal.accounts.roles import Right
 from portal.activity import services as activity
+from portal.activity.changes import changes
 from portal.errors.models import CauseComment, ErrorGroup
 from portal.refusals import NotFound, Refusal
 
@@ -61,6 +62,7 @@ def assign(
             raise Refusal(
                 f"{person} may not see cause {cause.pk}.", code="beyond_limits"
             )
+        former = cause.assigned_to
         cause.assigned_to = person
         cause.save(update_fields=["assigned_to"])
         whom = f"assigned to {person}" if person else "assigned to nobody any more"
@@ -72,6 +74,10 @@ def assign(
             details={
                 "cause": cause.pk,
                 "assigned_to": person.get_username() if person else "",
+                "changes": changes(
+                    {"assigned_to": str(former or "")},
+                    {"assigned_to": str(person or "")},
+                ),
             },
         )
     return len(changed)

@@ -13,6 +13,7 @@ from django.db.models import F
 from psycopg import sql
 
 from portal.activity import services as activity
+from portal.activity.changes import changes
 from portal.environments.models import ConnectionSet
 from portal.history.models import HistoryGap
 from portal.maps.models import TableMap
@@ -100,7 +101,10 @@ def switch(maps: Iterable[TableMap], *, on: bool, user: User | None = None) -> i
             f"{table_map.name}: history is {'kept' if on else 'not kept'} from now on.",
             user=user,
             table_map=table_map,
-            details={"history": on},
+            details={
+                "history": on,
+                "changes": changes({"history_kept": not on}, {"history_kept": on}),
+            },
         )
     ConnectionSet.objects.filter(
         pk__in={one.connection_set_id for one in changed}

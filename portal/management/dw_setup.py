@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from portal.environments import relinking
 from portal.environments.copies import clean_up
 from portal.environments.models import Environment
 from portal.environments.queries import find_connection_set, find_environment
+from portal.environments.services import delete_environment
 from portal.management.dw_removing import confirm
 from portal.management.reading import read_text
 from portal.management.results import Add, Console, Result
 from portal.maps import configuration
 from portal.maps import services as maps
 from portal.maps.models import MapState
-from portal.setup import checking, choosing, creating, drafts
+from portal.setup import checking, choosing, creating, drafts, stamping
 from portal.setup.models import DraftState, SetupDraft, Situation
 from portal.setup.summary import Summary, summary_of
 from syncengine.mapping.files import ConnectionSetFile, Document, parse_document
@@ -57,6 +58,14 @@ def register(add: Add) -> None:
         "--master", choices=[side.value for side in Side], help="who wins in all maps"
     )
     parser.add_argument(
+        "--fill-company",
+        action="append",
+        default=[],
+        type=_table_code,
+        metavar="TABLE=CODE",
+        help="give records of the CRM's TABLE that have no company this one",
+    )
+    parser.add_argument(
         "--plan", action="store_true", help="check and show what would be made"
     )
     parser.set_defaults(usage=parser.error)
@@ -80,10 +89,13 @@ def setup(options: argparse.Namespace, console: Console) -> Result:
             "are named with --maps, or added with 'dw apply'"
         )
     link = document.connection_sets[0]
+    known = set(Environment.objects.values_list("name", flat=True))
     configuration.apply_document(Document(environments=document.environments))
     draft = drafts.begin()
     try:
         _fill(draft, link, options)
+        for table, code in () if options.plan else options.fill_company:
+            _stamp(draft, table, code, console)
         found = checking.check(draft)
         draft.refresh_from_db()
         lines = [
@@ -96,13 +108,13 @@ def setup(options: argparse.Namespace, console: Console) -> Result:
             console.progress(line)
         if not draft.passed:
             reasons = [line for line in lines if line.startswith("error")]
-            drafts.discard(draft)
+            _forget(draft, known)
             return Result.failure(
                 "check_failed", f"{link.name} cannot be created yet.", reasons
             )
         summary = summary_of(draft)
         if options.plan:
-            drafts.discard(draft)
+            _forget(draft, known)
             return Result(
                 {"plan": True, "created": False, **_document(draft, summary)},
                 "\n".join(
@@ -111,9 +123,36 @@ def setup(options: argparse.Namespace, console: Console) -> Result:
             )
         creating.agree(draft)
     except BaseException:
-        SetupDraft.objects.filter(pk=draft.pk, state=DraftState.EDITING).delete()
+        _forget(draft, known)
         raise
     return _follow(draft, summary, console)
+
+
+def _forget(draft: SetupDraft, known: Collection[str]) -> None:
+    """Leave nothing behind of a draft that came to nothing: neither itself nor the
+    environments that were not `known` before."""
+    stored = SetupDraft.objects.filter(pk=draft.pk, state=DraftState.EDITING).first()
+    if stored is None:
+        return
+    made = [one for one in drafts.only_here(stored) if one.name not in known]
+    drafts.discard(stored)
+    for environment in made:
+        delete_environment(environment)
+
+
+def _stamp(draft: SetupDraft, table: str, code: str, console: Console) -> None:
+    left = True
+    while left:
+        done = stamping.stamp(draft, table, code)
+        console.progress(f"{done.rows:,} records of {table} got {code}.")
+        left = done.left
+
+
+def _table_code(text: str) -> tuple[str, str]:
+    table, sign, code = text.partition("=")
+    if not (table and sign and code):
+        raise argparse.ArgumentTypeError("write it as TABLE=CODE")
+    return table, code
 
 
 def _fill(

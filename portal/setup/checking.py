@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from django.db import transaction
 from django.utils import timezone
@@ -31,10 +31,12 @@ from syncengine.mapping.model import (
     Side,
 )
 from syncengine.mapping.model import TableMap as Definition
+from syncengine.mapping.schema import CompanyRule, EnvironmentSchema
 
 Placed = tuple[str, HealthFinding]
 """A finding with the name of its map, or none."""
 
+WITHOUT_COMPANY = "rows_without_company"
 COUNT_SECONDS = 5.0
 COUNTED = 1_000_000
 
@@ -148,44 +150,65 @@ def _link(
                 yield one.name, finding
 
 
-def _homeless(
-    environment: Environment, wanted: Iterable[Definition], around: Surroundings
-) -> Iterator[tuple[str, int]]:
-    """Tables of the CRM with records that no company has, and how many these are."""
-    schema = around.schemas[Side.DATAVERSE]
+@dataclass(frozen=True)
+class Homeless:
+    """Records of a table of the CRM that no company has, as a map would read them."""
+
+    table: str
+    rule: CompanyRule
+    request: ReadRequest
+
+
+def without_company(
+    wanted: Iterable[Definition], schema: EnvironmentSchema
+) -> Iterator[Homeless]:
+    """The tables of the CRM that maps read and whose records may be without one."""
     tables = {
         one.dataverse_table.casefold(): one.dataverse_filter
         for one in wanted
         if one.flows(Direction.DATAVERSE_TO_FINOPS)
     }
+    for name, text in sorted(tables.items()):
+        table = schema.table(name)
+        rule = schema.company_of(table) if table else None
+        column = table.column(rule.column) if table and rule else None
+        if table is None or rule is None or column is None or not column.nullable:
+            continue
+        try:
+            expression = filters.parse_odata(f"{column.name} eq null")
+            expression = filters.bind_types(expression, table, text)
+        except EngineError:
+            continue
+        request = ReadRequest(table.name, (column.name,), predicate=expression)
+        yield Homeless(table.name, rule, request)
+
+
+def _homeless(
+    environment: Environment, wanted: Iterable[Definition], around: Surroundings
+) -> Iterator[tuple[str, int]]:
+    """Tables of the CRM with records that no company has, and how many these are."""
+    found = list(without_company(wanted, around.schemas[Side.DATAVERSE]))
     with connector_for(environment).reader() as reader:
         reader.limit(COUNT_SECONDS)
-        for name, text in sorted(tables.items()):
-            table = schema.table(name)
-            rule = schema.company_of(table) if table else None
-            column = table.column(rule.column) if table and rule else None
-            if table is None or column is None or not column.nullable:
-                continue
+        for one in found:
             try:
-                expression = filters.parse_odata(f"{column.name} eq null")
-                expression = filters.bind_types(expression, table, text)
-                request = ReadRequest(table.name, (column.name,), predicate=expression)
-                count = reader.count(request, COUNTED)
+                count = reader.count(one.request, COUNTED)
             except EngineError:
                 continue
             if count:
-                yield table.name, count
+                yield one.table, count
 
 
 def _without_company(environment: Environment, table: str, count: int) -> HealthFinding:
     many = f"{COUNTED:,} or more" if count >= COUNTED else f"{count:,}"
     return HealthFinding(
-        "rows_without_company",
+        WITHOUT_COMPANY,
         Severity.WARNING,
         f"{many} records of {table} belong to no company; they are not carried over.",
         f"{environment.name} {table}",
-        f"Fill {environment.company_column} of those that shall take part, then check "
-        "again. The others stay where they are.",
+        "Give them a company below, or fill "
+        f"{environment.company_column} in the system of those that shall take part "
+        "and check again. The others stay where they are.",
     )
 
 

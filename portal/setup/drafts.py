@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from portal.activity import services as activity
@@ -68,6 +69,11 @@ def lock(draft: SetupDraft) -> SetupDraft:
             code="not_a_draft",
         )
     return stored
+
+
+def recheck(draft: SetupDraft) -> None:
+    """What was checked holds no more: a system was changed."""
+    _changed(lock(draft))
 
 
 def _changed(draft: SetupDraft, **values: object) -> None:
@@ -263,10 +269,26 @@ def reached(draft: SetupDraft, step: str) -> None:
     draft.step = step
 
 
+def only_here(draft: SetupDraft) -> list[Environment]:
+    """The environments of a draft that nothing else needs: no link, no other draft."""
+    others = SetupDraft.objects.exclude(pk=draft.pk).exclude(state=DraftState.DONE)
+    found = [draft.environment(side) for side in Side]
+    return [
+        one
+        for one in found
+        if one is not None
+        and linked_set(one) is None
+        and not others.filter(Q(finops=one) | Q(dataverse=one)).exists()
+    ]
+
+
 @transaction.atomic
-def discard(draft: SetupDraft, *, user: User | None = None) -> None:
-    """Forget a draft. Environments that were added stay; a link that was made stays.
-    Refused while it is being created, and while what it began is there still."""
+def discard(
+    draft: SetupDraft, *, forget: bool = False, user: User | None = None
+) -> None:
+    """Forget a draft; with `forget` its environments, too, that nothing else needs. A
+    link that was made stays. Refused while it is being created, and while what it
+    began is there still."""
     stored = SetupDraft.objects.select_for_update(of=("self",)).get(pk=draft.pk)
     if stored.state == DraftState.CREATING:
         raise ActionForbidden(f"{stored.name} is being created: wait for it to end.")
@@ -276,7 +298,10 @@ def discard(draft: SetupDraft, *, user: User | None = None) -> None:
             code="created_in_part",
         )
     activity.record("setup.discarded", f"Draft {stored.name} was discarded.", user=user)
+    unneeded = only_here(stored) if forget else []
     stored.delete()
+    for environment in unneeded:
+        environments.delete_environment(environment, user=user)
 
 
 def refuse_unfinished(draft: SetupDraft) -> None:

@@ -46,8 +46,8 @@ PLANS = {
         erp_rows=False,
     ),
     Situation.NEW_EXISTING: Plan(
-        "The ERP is empty, the CRM has records: they get a company, then they are "
-        "copied to the ERP.",
+        "The ERP is empty, the CRM has records: you give them a company, then they "
+        "are copied to the ERP.",
         all_companies=False,
         copies=True,
         master=Side.DATAVERSE,
@@ -64,8 +64,8 @@ PLANS = {
         erp_rows=True,
     ),
     Situation.FILLED_EXISTING: Plan(
-        "Both have records. Those of the CRM get a company, then both are brought "
-        "together.",
+        "Both have records. You give those of the CRM a company, then both are "
+        "brought together.",
         all_companies=False,
         copies=True,
         master=Side.DATAVERSE,
@@ -82,8 +82,8 @@ PLANS = {
         erp_rows=True,
     ),
     Situation.EXISTING_EXISTING: Plan(
-        "Both are in use: all companies take part, records of the CRM get a company, "
-        "then both are brought together.",
+        "Both are in use: all companies take part, you give records of the CRM that "
+        "have none a company, then both are brought together.",
         all_companies=True,
         copies=True,
         master=Side.DATAVERSE,
@@ -164,10 +164,13 @@ def tasks(situation: Situation, progress: Progress) -> Sequence[Task]:
 
 def _homeless(count: int | None) -> str:
     if count is None:
-        return "Records without one stay where they are. The health check counts them."
+        return (
+            "Records without one stay where they are. The health check counts them and "
+            "can give them one."
+        )
     if not count:
         return "Every record has one."
     return (
         f"{count:,} records have none; they stay where they are until they get one. "
-        "The health check names them."
+        "The health check can give them one."
     )

@@ -17,6 +17,7 @@ urlpatterns = [
     path("setup/<int:pk>/progress/live/", job_views.setup_live, name="setup_live"),
     path("setup/<int:pk>/again/", job_views.setup_again, name="setup_again"),
     path("setup/<int:pk>/undo/", job_views.setup_undo, name="setup_undo"),
+    path("setup/<int:pk>/stamp/", job_views.setup_stamp, name="setup_stamp"),
     path("setup/<int:pk>/discard/", job_views.setup_discard, name="setup_discard"),
     path("setup/<int:pk>/test/<slug:side>/", views.setup_test, name="setup_test"),
     path("setup/<int:pk>/<slug:step>/", views.setup_step, name="setup_step"),

@@ -18,7 +18,7 @@ from django.views.decorators.http import (
 
 from portal.pages import page
 from portal.refusals import Refusal
-from portal.setup import checking, choosing, drafts, environment_step
+from portal.setup import checking, choosing, drafts, environment_step, stamping
 from portal.setup.access import setup_page
 from portal.setup.models import DraftState, SetupDraft, Situation
 from portal.setup.needs import stages, tree
@@ -284,6 +284,8 @@ def checked_context(draft: SetupDraft) -> dict[str, Any]:
         "by_map": by_map.items(),
         "maps": draft.maps.count(),
         "clean": draft.maps.count() - len(by_map),
+        "homeless": stamping.waiting(draft),
+        "codes": stamping.codes(draft),
     }
 
 

@@ -531,6 +531,13 @@ class Connector(Protocol):
         """Findings for each missing prerequisite; empty means ready. Without a link,
         what every link would miss."""
 
+    def fill_company(
+        self, request: ReadRequest, rule: CompanyRule, code: str, limit: int
+    ) -> int:
+        """Give up to `limit` of the requested records that have no company this one;
+        how many it were. No link is told: for systems that are not linked yet. Raises
+        SetupError, among others `company_missing`."""
+
     def links(self) -> frozenset[str]:
         """The links for which something of ours is here, on this side."""
 

@@ -36,7 +36,7 @@ ALL = (
     *("setup_list", "setup_begin", "setup_sample", "setup_check", "setup_agree"),
     *("setup_progress", "setup_live", "setup_again", "setup_undo", "setup_discard"),
     *("setup_test", "setup_step", "environment_clean", "connection_set_relink"),
-    "setup_needs",
+    *("setup_needs", "setup_stamp"),
 )
 POSTS = ("setup_begin", "setup_sample", "setup_check", "setup_agree", "setup_again")
 

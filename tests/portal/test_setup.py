@@ -19,7 +19,7 @@ from portal.maps.models import MapState, TableMap
 from portal.maps.removal import remove_maps
 from portal.refusals import ConfigurationRefused, Refusal
 from portal.runs.models import InitialSyncRun
-from portal.setup import checking, choosing, creating, drafts, needs
+from portal.setup import checking, choosing, creating, drafts, needs, stamping
 from portal.setup.models import DraftState, SetupDraft, Situation, StepState
 from portal.setup.situations import PLANS, Progress, tasks
 from portal.setup.summary import summary_of
@@ -80,6 +80,40 @@ def test_maps_are_staged_behind_what_they_need_and_a_tree_spells_each_out_once()
     everything = [entry.name for entry in catalog.entries()]
     staged = [one.name for stage in needs.stages(everything) for one in stage]
     assert sorted(staged) == sorted(everything)
+
+
+# Records without a company
+
+
+@job
+def test_records_without_a_company_get_one_that_takes_part(
+    ground: SetupGround, admin_client: Client
+) -> None:
+    draft = ready_draft(ground)
+    assert stamping.waiting(draft)[0][0] == "msdyn_taxgroups"
+    with pytest.raises(Refusal, match="does not take part"):
+        stamping.stamp(draft, "msdyn_taxgroups", "XXXX")
+    place = reverse("setup_stamp", args=[draft.pk])
+    wanted = {"table": "msdyn_taxgroups", "company": "USMF"}
+    assert "1 record." in admin_client.get(place, wanted).content.decode()
+    found = "SELECT count(*) FROM msdyn_taxgroups WHERE msdyn_company IS NULL"
+    assert ground.value(Side.DATAVERSE, found) == 1
+    admin_client.post(place, wanted)
+    assert ground.value(Side.DATAVERSE, found) == 0
+    assert ActivityEvent.objects.get(kind="setup.stamped").details["rows"] == 1
+    draft.refresh_from_db()
+    assert draft.checked_at is None
+    checking.check(draft)
+    assert (draft.homeless, stamping.waiting(draft)) == (0, [])
+
+
+def test_a_discarded_draft_forgets_environments_that_nothing_else_needs(
+    ground: SetupGround,
+) -> None:
+    draft, other = connected_draft(ground), drafts.begin()
+    SetupDraft.objects.filter(pk=other.pk).update(finops=draft.finops)
+    drafts.discard(draft, forget=True)
+    assert [one.name for one in Environment.objects.all()] == ["finops-system"]
 
 
 # The test of an environment

@@ -17,6 +17,7 @@ from syncengine.connectors.base import (
     HeldLog,
     InstallPlan,
     Reader,
+    ReadRequest,
     Writer,
 )
 from syncengine.connectors.branch import TwoPhase
@@ -25,6 +26,7 @@ from syncengine.connectors.postgres.catalog import read_schema
 from syncengine.connectors.postgres.check import before_install, check
 from syncengine.connectors.postgres.connection import PostgresConnection, connect
 from syncengine.connectors.postgres.errors import translated_setup
+from syncengine.connectors.postgres.filling import fill_company
 from syncengine.connectors.postgres.install import install, plan_install
 from syncengine.connectors.postgres.leftovers import links
 from syncengine.connectors.postgres.names import SIGN_PREFIX, slot_name
@@ -37,7 +39,7 @@ from syncengine.connectors.postgres.uninstall import (
 )
 from syncengine.errors import SetupError
 from syncengine.mapping.model import HealthFinding
-from syncengine.mapping.schema import EnvironmentSchema
+from syncengine.mapping.schema import CompanyRule, EnvironmentSchema
 
 _SIGN = "SELECT pg_logical_emit_message(true, %s, %s)"
 
@@ -185,6 +187,13 @@ class PostgresConnector:
         """Findings for each missing prerequisite; empty means ready."""
         with self._connected("check") as connection:
             return check(connection, self.settings, link, tables)
+
+    def fill_company(
+        self, request: ReadRequest, rule: CompanyRule, code: str, limit: int
+    ) -> int:
+        """Give records without a company this one, in one statement."""
+        with self._connected("companies") as connection:
+            return fill_company(connection, self.settings, request, rule, code, limit)
 
     def links(self) -> frozenset[str]:
         """The links with a slot, a publication or rows of ours in the database."""

@@ -112,12 +112,13 @@ class Selection:
             self._lookups[rule.path] = Lookup.simple(
                 column=rule.column,
                 table=rule.lookup_table,
-                reference=self._reference(rule.column, rule.lookup_table),
+                reference=self.reference(rule.column, rule.lookup_table),
                 key=rule.lookup_column,
             )
         return self.column(rule.path)
 
-    def _reference(self, column: str, table: str) -> str:
+    def reference(self, column: str, table: str) -> str:
+        """The column of `table` that this table's column refers to."""
         foreign_key = self.table.foreign_key(column)
         if foreign_key and foreign_key.table == self._table(table).name:
             return foreign_key.target_columns[foreign_key.columns.index(column)]
