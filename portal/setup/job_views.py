@@ -182,7 +182,7 @@ def setup_discard(request: HttpRequest, pk: int) -> HttpResponse:
         lines=("What was chosen in it is forgotten. Nothing changes in any system.",),
         word="Discard the draft",
         act=lambda user: drafts.discard(draft, forget=forget, user=user),
-        tick=("forget", f"Forget {names} as well: no link and no other draft needs it.")
+        tick=("forget", f"Forget {names} as well: used by no link and no other draft.")
         if names
         else None,
         done=f"The draft {draft.name} was discarded.",
