@@ -10,6 +10,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     BrowserType,
+    ConsoleMessage,
     Page,
     Playwright,
     expect,
@@ -84,9 +85,25 @@ def browser_type(playwright: Playwright) -> BrowserType:
 def browser(
     browser_type: BrowserType, browser_type_launch_args: dict[str, Any]
 ) -> Iterator[Browser]:
+    """One browser for a module, whose pages all keep the content security policy."""
     opened = browser_type.launch(**browser_type_launch_args)
+    broken: list[str] = []
+    new_context = opened.new_context
+
+    def watched(**options: Any) -> BrowserContext:
+        context = new_context(**options)
+        context.on("console", lambda said: _note_broken_policy(said, broken))
+        return context
+
+    opened.new_context = watched  # type: ignore[assignment]
     yield opened
     opened.close()
+    assert broken == []
+
+
+def _note_broken_policy(said: ConsoleMessage, broken: list[str]) -> None:
+    if "Content Security Policy" in said.text or "CSP" in said.text:
+        broken.append(f"{said.page.url if said.page else ''}: {said.text}")
 
 
 @pytest.fixture(scope="module")

@@ -357,8 +357,7 @@ def test_a_lock_is_noted_once_shown_and_opened(admin: Client) -> None:
 
 def test_headers_keep_browsers_from_harm(client: Client) -> None:
     headers = client.get(reverse("login")).headers
-    script = headers["Content-Security-Policy"].partition("script-src")[2]
-    assert "unsafe-inline" not in script.partition(";")[0]
+    assert "unsafe" not in headers["Content-Security-Policy"]
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
     assert headers["X-Frame-Options"] == "DENY"
     assert headers["Referrer-Policy"] == "same-origin"
