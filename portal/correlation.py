@@ -18,6 +18,7 @@ from structlog.contextvars import bound_contextvars, get_contextvars
 
 HEADER = "X-Correlation-ID"
 NAME = "correlation_id"
+OPERATOR = "operator"
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9-]{8,32}")
 
@@ -30,6 +31,18 @@ def new_id() -> str:
 def current_id() -> str:
     """The id of the action that is going on; empty outside of one."""
     return str(get_contextvars().get(NAME, ""))
+
+
+def current_operator() -> str:
+    """Who gave the command that is going on; empty for requests and tasks."""
+    return str(get_contextvars().get(OPERATOR, ""))
+
+
+@contextmanager
+def operated_by(name: str) -> Iterator[None]:
+    """Within the block events and log lines name this user of the operating system."""
+    with bound_contextvars(**{OPERATOR: name}):
+        yield
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 Variables (each secret may also be given as NAME_FILE): DATABASE_URL, REDIS_URL,
 SECRET_KEY, FIELD_ENCRYPTION_KEYS, DUALWRITE_DATA, ALLOWED_HOSTS,
-CSRF_TRUSTED_ORIGINS, DEBUG, LOG_LEVEL, SECURE_COOKIES. Without DATABASE_URL and
-REDIS_URL the embedded servers of the data directory are used.
+CSRF_TRUSTED_ORIGINS, TRUSTED_PROXIES, DEBUG, LOG_LEVEL, SECURE_COOKIES. Without
+DATABASE_URL and REDIS_URL the embedded servers of the data directory are used.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ FIELD_ENCRYPTION_KEYS = variables.encryption_keys(_encryption_keys)
 
 ALLOWED_HOSTS = variables.read_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = variables.read_list("CSRF_TRUSTED_ORIGINS")
+
+TRUSTED_PROXIES = variables.read_networks("TRUSTED_PROXIES")
 
 _PROCESS = os.environ.get("DUALWRITE_PROCESS", "")
 
@@ -127,6 +129,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "portal.proxies.ProxyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -186,6 +189,7 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "portal.proxies.address_of"
 AXES_LOCKOUT_CALLABLE = "portal.problem_pages.locked_out"
 
 # Language and time

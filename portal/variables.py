@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,20 @@ def read_url(name: str) -> str:
 def read_list(name: str, default: str = "") -> list[str]:
     """A comma-separated variable, without empty parts."""
     return [part.strip() for part in read(name, default).split(",") if part.strip()]
+
+
+def read_networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """Addresses and networks, separated by commas."""
+    found = []
+    for part in read_list(name):
+        try:
+            found.append(ip_network(part))
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{name} must hold addresses or networks such as 10.0.0.0/24, "
+                f"not {part!r}."
+            ) from error
+    return found
 
 
 def read_json(path: Path) -> dict[str, Any]:

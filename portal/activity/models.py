@@ -34,7 +34,8 @@ WORDS = SearchVector(
 
 
 class ActivityEvent(models.Model):
-    """One line of the log; never changed. `user` is empty for the system itself."""
+    """One line of the log; never changed. `user` is empty for the system itself, and
+    for commands, where `operator` names the user of the operating system."""
 
     created_at = models.DateTimeField(auto_now_add=True)
     user = models.ForeignKey(
@@ -44,6 +45,7 @@ class ActivityEvent(models.Model):
         blank=True,
         related_name="+",
     )
+    operator = models.CharField(max_length=100, blank=True, default="", db_default="")
     kind = models.SlugField(max_length=60, db_index=False)
     message = models.TextField()
     connection_set = models.ForeignKey(
@@ -81,3 +83,10 @@ class ActivityEvent(models.Model):
 
     def __str__(self) -> str:
         return self.message
+
+    @property
+    def who(self) -> str:
+        """Who did it, in words; empty for the system itself."""
+        if self.user is not None:
+            return self.user.get_username()
+        return f"{self.operator}, command line" if self.operator else ""

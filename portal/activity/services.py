@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from portal.activity.models import ActivityEvent
-from portal.correlation import current_id, new_id
+from portal.correlation import current_id, current_operator, new_id
 
 if TYPE_CHECKING:
     from portal.accounts.models import User
@@ -43,6 +43,7 @@ def record(
         kind=kind,
         message=message,
         user=user,
+        operator="" if user is not None else current_operator()[:100],
         connection_set=connection_set,
         table_map=table_map,
         old_state=old_state,

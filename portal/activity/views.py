@@ -62,7 +62,7 @@ def export(request: HttpRequest) -> HttpResponse:
         for event in rows.iterator(chunk_size=2000):
             yield [
                 event.created_at.isoformat(),
-                event.user.get_username() if event.user else "",
+                event.who,
                 event.kind,
                 event.message,
                 event.connection_set.name if event.connection_set else "",

@@ -18,7 +18,6 @@ PAGES = [
     *("Records", "Approvals", "Inbox", "Alerts", "Conflicts", "Activity", "System"),
 ]
 LISTS = ["Environments", "Connection sets", "Table maps"]
-ROWS = ["Runs", "Queued changes", "Sync errors", "Conflicts", "Activity events"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ OF_MAP = ["action-pause", "action-stop"]
 
 SEEN = {
     "Auditor": Sight(
-        [*PAGES, *LISTS, "Users", *ROWS],
+        [*PAGES, *LISTS, "Users"],
         {},
         {
             "/maps/": [*RUNNING, "import"],
@@ -50,7 +49,7 @@ SEEN = {
         ["/users/new/", "/setup/", "/maps/run/", "/maps/import/", "/alerts/webhooks/"],
     ),
     "Operator": Sight(
-        [*PAGES, *LISTS, *ROWS],
+        [*PAGES, *LISTS],
         {"/maps/": RUNNING, "MAP": OF_MAP, "/alerts/rules/": ["new-rule"]},
         {
             "/maps/": ["import"],
@@ -61,7 +60,7 @@ SEEN = {
         ["/users/", "/setup/", "/maps/import/", "/value-maps/new/", "/alerts/mail/"],
     ),
     "Map maker": Sight(
-        [*PAGES, *LISTS, *ROWS],
+        [*PAGES, *LISTS],
         {
             "/maps/": ["import"],
             "MAP": ["edit-map"],

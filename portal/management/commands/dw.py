@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import pkgutil
+import pwd
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +23,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import OperationalError, ProgrammingError
 
 from portal import management
-from portal.correlation import correlated
+from portal.correlation import correlated, operated_by
 from portal.management.results import Console, Handler, Result
 from portal.refusals import Refusal
 from syncengine.errors import EngineError
@@ -63,7 +65,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         namespace = argparse.Namespace(**options)
         console = Console(self.stderr)
-        with correlated():
+        with correlated(), operated_by(shell_user()):
             result = self._run(options["handler"], namespace, console)
         if options["as_json"]:
             document = json.dumps(result.document, cls=DjangoJSONEncoder, indent=1)
@@ -104,6 +106,17 @@ class Command(BaseCommand):
             )
         except KeyboardInterrupt:
             return Result.failure("interrupted", "Interrupted.", code=130)
+
+
+def shell_user() -> str:
+    """Who gave the command: the user of the operating system, and whoever became it
+    by sudo."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = f"user {os.getuid()}"
+    before = os.environ.get("SUDO_USER", "")
+    return f"{before} as {name}" if before and before != name else name
 
 
 def _modules() -> list[Any]:
