@@ -45,6 +45,7 @@ class Need:
     because: str = ""
     signed_in: bool = True
     whole: bool = False
+    closed: bool = False
     all_companies: bool = False
 
     def right_for(self, method: str) -> Right | None:
@@ -52,6 +53,10 @@ class Need:
         if self.post is not None and method not in READING:
             return self.post
         return self.right
+
+    def open_to_limited(self, method: str) -> bool:
+        """Whether a request of this method only looks at what all may see."""
+        return self.post is not None and method in READING and not self.closed
 
 
 class RightMissing(PermissionDenied):
@@ -107,13 +112,23 @@ def needs(
     of: type[Model] | None = None,
     picked: Mapping[str, type[Model]] | None = None,
     whole: bool = False,
+    closed: bool = False,
     all_companies: bool = False,
 ) -> Decorator:
     """Let in who has the right, and who may see the row; see the module. `whole`: what
-    it changes concerns the whole portal, so nobody who is limited may send it.
-    `all_companies`: it shows records of all companies of a map."""
+    it changes concerns the whole portal, so nobody who is limited may send it;
+    `closed`: nor open it. `all_companies`: it shows records of all companies of a map.
+    """
     return _guard(
-        Need(right, post, of, picked or {}, whole=whole, all_companies=all_companies)
+        Need(
+            right,
+            post,
+            of,
+            picked or {},
+            whole=whole or closed,
+            closed=closed,
+            all_companies=all_companies,
+        )
     )
 
 
@@ -157,8 +172,7 @@ def _stay_within(request: HttpRequest, need: Need, kwargs: Mapping[str, Any]) ->
         given = [*request.GET.getlist(name), *request.POST.getlist(name)]
         ids = chosen_ids(part for text in given for part in text.split(","))
         _refuse_foreign(request, model, ids)
-    reads_only = need.post is not None and request.method in READING
-    if need.whole and not reads_only:
+    if need.whole and not need.open_to_limited(request.method or "GET"):
         raise BeyondLimits
     if need.all_companies:
         demand_all_companies(request)

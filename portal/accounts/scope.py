@@ -46,6 +46,16 @@ class Scope:
         """The sets of which the records of some companies may be seen."""
         return {pk: found for pk, found in self.sets.items() if found is not None}
 
+    def sees_company(self, connection_set: int, company: str) -> bool:
+        """Whether records of a company of a set may be seen; those of none may."""
+        found = self.parts.get(connection_set)
+        return (
+            not company
+            or found is None
+            or company in found.finops
+            or company in found.dataverse
+        )
+
 
 EVERYTHING = Scope()
 NOTHING = Scope(everything=False)

@@ -185,6 +185,15 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
+def _people(scope: Scope) -> QuerySet[User]:
+    """Whom the filter offers: to who is limited, only those who did what they see."""
+    people = User.objects.order_by("username")
+    if scope.everything:
+        return people
+    seen = ActivityEvent.objects.within(scope).order_by()
+    return people.filter(pk__in=seen.values("user"))
+
+
 def choices(user: Any = None) -> dict[str, Any]:
     """What the filter offers."""
     return {
@@ -197,5 +206,5 @@ def choices(user: Any = None) -> dict[str, Any]:
             .values_list("pk", "name")
         ),
         "subjects": SUBJECTS,
-        "users": list(User.objects.order_by("username").values_list("pk", "username")),
+        "users": list(_people(scope_of(user)).values_list("pk", "username")),
     }

@@ -16,7 +16,7 @@ from django.views.decorators.http import (
     require_safe,
 )
 
-from portal.access import is_limited, needs
+from portal.access import needs
 from portal.accounts.roles import Right
 from portal.alerts import measures, rule_services, telling
 from portal.alerts.audience import audience_of
@@ -34,8 +34,6 @@ READINGS_SHOWN = 5
 
 
 def _may(request: HttpRequest, right: str) -> bool:
-    if is_limited(request.user):
-        return False
     return bool(request.user.has_perm(right))  # type: ignore[union-attr]
 
 
@@ -73,7 +71,7 @@ def rule_new(request: HttpRequest) -> HttpResponse:
     return _edit(request, None)
 
 
-@needs(Right.SEE, post=Right.ALERT_RULES, of=AlertRule, whole=True)
+@needs(Right.SEE, post=Right.ALERT_RULES, of=AlertRule, closed=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def rule_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One rule, what it finds now, whom it tells."""

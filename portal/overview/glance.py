@@ -158,7 +158,9 @@ def trends(values: Mapping[str, str], user: Any = None) -> Trends:
     wanted = values.get("set", "")
     chosen = next((pk for pk, _ in sets if str(pk) == wanted), None)
     found = window(span, chosen, scope=scope_of(user))
-    charts = [throughput(found), lag(found)]
+    # Of who sees only companies of every set no chart can be drawn.
+    whole = scope_of(user).everything or bool(scope_of(user).whole_sets)
+    charts = [throughput(found), lag(found)] if whole else []
     return Trends(charts, span, tuple(WINDOWS), chosen, sets)
 
 
@@ -177,7 +179,7 @@ def _causes(user: Any) -> list[ErrorGroup]:
 
 
 def _runs(user: Any) -> list[RunFigures]:
-    return figures(runs_of().visible_to(user)[:RUNS_SHOWN])
+    return figures(runs_of().visible_to(user)[:RUNS_SHOWN], scope=scope_of(user))
 
 
 def _events(user: Any) -> list[ActivityEvent]:

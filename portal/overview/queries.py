@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Max, Min, QuerySet
+from django.db.models import Count, Max, Min, QuerySet, Sum
 from django.utils import timezone
 
+from portal.accounts.scope import Scope, scope_of
 from portal.comparisons.models import Comparison
 from portal.comparisons.queries import latest
 from portal.environments.models import ConnectionSet, Stream
@@ -30,6 +31,7 @@ from portal.overview.status import (
 )
 from portal.pages import COUNT_LIMIT
 from portal.runs.models import InitialSyncRun
+from portal.sync.models import QueuedChange
 from syncengine.mapping.model import Direction
 
 
@@ -157,7 +159,8 @@ def _map_statuses(
     maps = list(rows)
     ids = [one.pk for one in maps]
     errors = open_counts(ids, user)
-    queues = _queues(ids)
+    scope = scope_of(user)
+    queues = _queues_of_companies(ids, scope) if scope.parts else _queues(ids)
     legs: dict[int, list[Leg]] = defaultdict(list)
     ordinary = Leg.objects.filter(table_map__in=ids, scope=0)
     for leg in ordinary.order_by("-direction"):
@@ -213,6 +216,17 @@ def _queues(ids: list[int]) -> Queues:
             for map_id, direction, count, size, oldest in cursor.fetchall()
             if count
         }
+
+
+def _queues_of_companies(ids: list[int], scope: Scope) -> Queues:
+    """The same of the records that somebody may see who is limited to companies."""
+    rows = QueuedChange.objects.within(scope).filter(table_map__in=ids).order_by()
+    return {
+        (map_id, direction): (count, size or 0, oldest)
+        for map_id, direction, count, size, oldest in rows.values_list(
+            "table_map", "direction"
+        ).annotate(Count("pk"), Sum("size"), Min("committed_at"))
+    }
 
 
 def _last_runs_that_failed(ids: list[int]) -> dict[int, str]:

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 from portal import labels
 from portal.access import demand_all_companies, needs
 from portal.accounts.roles import Right
+from portal.accounts.scope import scope_of
 from portal.activity import queries as activity_queries
 from portal.alerts.queries import open_alerts
 from portal.checks.queries import map_health
@@ -229,15 +230,18 @@ def map_live(request: HttpRequest, map_id: int, tab: str = "columns") -> HttpRes
     context: dict[str, Any] = {"row": row, "tab": tab, **_actions(row)}
     if tab == "initial-sync":
         context["runs"] = _runs(
-            keyset_page(runs_of([map_id]), request, size=RUNS_A_PAGE).rows
+            request, keyset_page(runs_of([map_id]), request, size=RUNS_A_PAGE).rows
         )
     return render(request, "portal/_map_live.html", context)
 
 
-def _runs(runs: Sequence[InitialSyncRun]) -> list[tuple[RunFigures, bool]]:
+def _runs(
+    request: HttpRequest, runs: Sequence[InitialSyncRun]
+) -> list[tuple[RunFigures, bool]]:
     """The runs with what became of them, and whether their companies are left out."""
     left = broken_off(runs)
-    return [(one, one.run.pk in left) for one in figures(runs)]
+    shown = figures(runs, scope=scope_of(request.user))
+    return [(one, one.run.pk in left) for one in shown]
 
 
 def _actions(row: MapStatus) -> dict[str, Any]:
@@ -289,7 +293,7 @@ def _tab_context(request: HttpRequest, row: MapStatus, tab: str) -> dict[str, An
         found = keyset_page(runs_of([map_id]), request, size=RUNS_A_PAGE)
         return {
             "page": found,
-            "runs": _runs(found.rows),
+            "runs": _runs(request, found.rows),
             "offered": version_tab.offered_instead(row.map, row.reason),
         }
     if tab == "compare":

@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
+from portal.accounts.scope import EVERYTHING, Scope
 from portal.maps.models import TableMap
 from portal.runs.models import (
     ACTIVE_RUN_STATES,
@@ -112,13 +113,16 @@ def runs_of(maps: Sequence[TableMap | int] | None = None) -> QuerySet[InitialSyn
 
 
 def figures(
-    runs: Iterable[InitialSyncRun], now: datetime | None = None
+    runs: Iterable[InitialSyncRun],
+    now: datetime | None = None,
+    scope: Scope = EVERYTHING,
 ) -> list[RunFigures]:
-    """How far these runs are; their legs are prefetched."""
+    """How far these runs are; their legs are prefetched. Legs of companies beyond the
+    limits are left out, of the sums as well."""
     now = now or timezone.now()
     listed = list(runs)
     at_work = _at_work([run.pk for run in listed if run.state in ACTIVE_RUN_STATES])
-    return [_figures(run, at_work, now) for run in listed]
+    return [_figures(run, at_work, now, scope) for run in listed]
 
 
 def _at_work(run_ids: Sequence[int]) -> dict[int, dict[str, int]]:
@@ -138,9 +142,16 @@ def _at_work(run_ids: Sequence[int]) -> dict[int, dict[str, int]]:
 
 
 def _figures(
-    run: InitialSyncRun, at_work: Mapping[int, Mapping[str, int]], now: datetime
+    run: InitialSyncRun,
+    at_work: Mapping[int, Mapping[str, int]],
+    now: datetime,
+    scope: Scope,
 ) -> RunFigures:
-    ordered = sorted(run.legs.all(), key=lambda leg: (leg.order, leg.legal_entity))
+    of_set = run.table_map.connection_set_id if scope.parts else 0
+    seen = [
+        leg for leg in run.legs.all() if scope.sees_company(of_set, leg.legal_entity)
+    ]
+    ordered = sorted(seen, key=lambda leg: (leg.order, leg.legal_entity))
     legs = [_leg_figures(leg, at_work.get(leg.pk), now) for leg in ordered]
     counts = {name: sum(leg.counts[name] for leg in legs) for name in COUNTS}
     total = sum(leg.leg.total for leg in legs)

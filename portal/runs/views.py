@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from portal import labels
 from portal.access import needs
 from portal.accounts.roles import Right
+from portal.accounts.scope import scope_of
 from portal.activity.models import ActivityEvent
 from portal.environments.models import ConnectionSet
 from portal.errors.models import SyncError
@@ -52,7 +53,7 @@ def _listed(request: HttpRequest) -> dict[str, Any]:
     found = keyset_page(runs, request)
     return {
         "page": found,
-        "rows": figures(found.rows),
+        "rows": figures(found.rows, scope=scope_of(request.user)),
         "state": state,
         "states": [("active", "Not over"), *RunState.choices],
         "search": search,
@@ -87,10 +88,10 @@ def run_list_live(request: HttpRequest) -> HttpResponse:
     return render(request, "portal/_run_rows.html", {**_listed(request), "oob": True})
 
 
-def _shown(pk: int) -> dict[str, Any]:
+def _shown(request: HttpRequest, pk: int) -> dict[str, Any]:
     """A run with all its legs, and what can be done with it."""
     run = get_object_or_404(runs_of(), pk=pk)
-    (one,) = figures([run])
+    (one,) = figures([run], scope=scope_of(request.user))
     newest = runs_of([run.table_map_id]).values_list("pk", flat=True).first()
     return {
         "run": run,
@@ -104,7 +105,7 @@ def _shown(pk: int) -> dict[str, Any]:
 @require_safe
 def run_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One initial sync: every leg, the records that failed, and what happened."""
-    shown = _shown(pk)
+    shown = _shown(request, pk)
     run: InitialSyncRun = shown["run"]
     direction = request.GET.get("direction", "")
     failed = errors_of(run).visible_to(request.user)
@@ -132,7 +133,7 @@ def run_page(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def run_live(request: HttpRequest, pk: int) -> HttpResponse:
     """The run as it is now; the page is loaded anew once it is over."""
-    shown = _shown(pk)
+    shown = _shown(request, pk)
     if not shown["one"].active:
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
     return render(request, "portal/_run_live.html", {**shown, "oob": True})

@@ -58,13 +58,15 @@ def window(
     scope: Scope = EVERYTHING,
 ) -> Window:
     """The last hour, day or week of one connection set, or of all within the limits:
-    one query."""
+    one query. It counts all companies, so only of sets that may be seen whole."""
     span, number = WINDOWS[name]
     length = timedelta(seconds=span)
     now = now or timezone.now()
     last = EPOCH + (now - EPOCH) // length * length
     first = last - (number - 1) * length
     rows = Trend.objects.within(scope).filter(span=span, began_at__range=(first, last))
+    if scope.parts:
+        rows = rows.exclude(stream__connection_set__in=list(scope.parts))
     if connection_set is not None:
         rows = rows.filter(stream__connection_set=connection_set)
     else:

@@ -64,7 +64,6 @@ SEEN = {
         {
             "/maps/": ["import"],
             "MAP": ["edit-map"],
-            "MAP/edit/": ["begin"],
             "/value-maps/": ["new"],
         },
         {"/maps/": RUNNING, "MAP": OF_MAP, "/alerts/rules/": ["new-rule"]},

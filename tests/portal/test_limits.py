@@ -213,7 +213,9 @@ FOREIGN: dict[type[Model], Callable[[Ground], Any]] = {
 
 
 def _of(rows: Any, ground: Ground, before: str = "table_map__") -> int:
-    found: int = rows.get(**{f"{before}connection_set": ground.foreign}).pk
+    found: int = (
+        rows.filter(**{f"{before}connection_set": ground.foreign}).earliest("pk").pk
+    )
     return found
 
 
@@ -339,11 +341,39 @@ def test_a_company_limits_records_their_counts_and_exports(
     assert STRANGE not in text_of(clerk.get(reverse("error_export")))
     table_map = TableMap.objects.get(connection_set=ground.own)
     row = clerk.get(reverse("map_list")).context["rows"][0]
-    assert row.open_errors == 3
+    assert (row.open_errors, row.queued) == (3, 1)
     queued = clerk.get(reverse("map_tab", args=[table_map.pk, "queued"]))
     assert [one.key_text for one in queued.context["page"].rows] == ["usmf / C-001"]
     causes = clerk.get(reverse("cause_list")).context["rows"]
     assert sum(one.cause.waiting_count for one in causes) == 3
+
+
+def test_records_are_found_by_keys_that_name_a_company_one_may_see(
+    clerk: Client, ground: Ground
+) -> None:
+    table_map = TableMap.objects.get(connection_set=ground.own)
+    address = reverse("record_page")
+    for key, seen in (
+        ("usmf / own key", True),
+        ("USMF / seen back", True),
+        ("own key", False),
+        (f"dat / {STRANGE} other", False),
+    ):
+        answer = clerk.get(address, {"key": key, "map": table_map.pk})
+        assert ("Write the key with its company" not in text_of(answer)) == seen, key
+        assert bool(answer.context["found"].events) == seen, key
+    beyond = {"key": f"dat / {STRANGE} other", "map": table_map.pk}
+    assert clerk.get(reverse("record_fields"), beyond).status_code == 404
+
+
+def test_figures_of_all_companies_are_not_drawn(clerk: Client) -> None:
+    assert "The charts count the records of all companies" in text_of(clerk.get("/"))
+
+
+def test_a_cause_of_another_company_leads_nowhere(clerk: Client) -> None:
+    other = SyncError.objects.get(code="x").cause
+    assert other
+    assert clerk.get(reverse("cause_page", args=[other.pk])).status_code == 404
 
 
 def test_a_record_of_another_company_is_not_found(

@@ -17,11 +17,15 @@ from portal.accounts.roles import Role
 from portal.accounts.scope import scope_of
 from portal.accounts.services import set_limits
 from portal.alerts.webhooks import save_webhook
+from portal.comparisons.models import Comparison, FoundDifference
 from portal.editor.services import begin
 from portal.environments.models import ConnectionSet
+from portal.errors.models import Conflict
 from portal.maps.models import TableMap
+from portal.runs.models import InitialSyncRun, LegRun
 from tests.factories import make_connection_set, make_user
-from tests.portal.test_limits import FOREIGN, Ground, fill
+from tests.portal.page_rows import make_error, make_queued
+from tests.portal.test_limits import FOREIGN, STRANGE, Ground, fill
 from tests.portal.test_roles import ROUTES, Route
 
 pytestmark = pytest.mark.django_db
@@ -36,6 +40,8 @@ TABS = (
     "activity",
 )
 PARTS = ("filters", "settings", "try", "examples", "text")
+HIDDEN = "otherly"
+"""Everything of a company that may not be seen has this in its name or values."""
 SLOW = {"environments/<int:pk>/check/", "connection-sets/<int:pk>/check/"}
 """Pages that ask databases, which are not there: left out."""
 
@@ -98,8 +104,7 @@ def refused(user: User, method: str, path: str) -> str:
     right = need.right_for(method)
     if right is not None and not user.has_perm(right.permission):
         return f"lacks {right.value}"
-    writes = need.post is None or method == "POST"
-    if need.whole and writes and is_limited(user):
+    if need.whole and not need.open_to_limited(method) and is_limited(user):
         return "concerns the whole portal"
     if need.all_companies and scope_of(user).parts:
         return "shows records of all companies"
@@ -114,7 +119,51 @@ def ground() -> Ground:
     table_map = fill(own, "own")
     begin(table_map)
     save_webhook("chat", "https://one.example/")
+    fill(make_connection_set(name=f"{STRANGE}set", legal_entities=companies), STRANGE)
+    fill_company(table_map, "dat", HIDDEN)
     return Ground(own, own, make_user(Role.ADMINISTRATOR))
+
+
+def fill_company(table_map: TableMap, company: str, word: str) -> None:
+    """Records of one company, all of whose values have the word."""
+    key, shown = [company, word], f"{company} / {word}"
+    row = {"account": word, "name": word}
+    make_error(
+        table_map,
+        shown,
+        code=f"code_{word}",
+        message=f"{word} is wrong",
+        source_row=row,
+        mapped_row=row,
+    )
+    make_queued(table_map, 7, key=key, key_text=shown, new=[word], old=[word])
+    Conflict.objects.create(
+        table_map=table_map,
+        direction="finops_to_dataverse",
+        key_text=shown,
+        subject=word,
+        column="name",
+        policy="manual",
+        winner="undecided",
+        state="undecided",
+        finops_key=key,
+        dataverse_key=[company.upper(), word],
+        finops_row=row,
+        dataverse_row=row,
+    )
+    comparison = Comparison.objects.get(table_map=table_map)
+    FoundDifference.objects.create(
+        comparison=comparison, kind="different", key=key, key_text=shown
+    )
+    run = InitialSyncRun.objects.get(table_map=table_map)
+    LegRun.objects.create(
+        run=run,
+        direction="finops_to_dataverse",
+        order=2,
+        legal_entity=company,
+        state="failed",
+        total=77_777,
+    )
 
 
 def addresses(ground: Ground) -> Iterator[tuple[Route, str]]:
@@ -179,6 +228,7 @@ def test_no_page_offers_what_would_be_refused(
         set_limits(user, limited=True, limits=[(ground.own, company)])
     client.force_login(user)
     wrong: dict[tuple[str, str, str], str] = {}
+    leaks: list[str] = []
     seen = 0
     for route, address in addresses(ground):
         if route.pattern in posts or refused(user, "GET", urlsplit(address).path):
@@ -188,13 +238,17 @@ def test_no_page_offers_what_would_be_refused(
         if answer.status_code == 405:
             posts.add(route.pattern)
         kind = answer.headers.get("Content-Type", "")
-        if answer.status_code != 200 or "html" not in kind:
+        if answer.status_code != 200 or answer.streaming or "html" not in kind:
             continue
         seen += 1
-        for method, path in Offers(
-            urlsplit(address).path, answer.content.decode()
-        ).found:
+        text = answer.content.decode()
+        if company is not None and STRANGE in text:
+            leaks.append(f"{address}: {STRANGE}")
+        if company and (HIDDEN in text or "77,777" in text):
+            leaks.append(f"{address}: {HIDDEN}")
+        for method, path in Offers(urlsplit(address).path, text).found:
             if why := refused(user, method, path):
                 wrong.setdefault((method, path, why), address)
     assert seen > 25
     assert wrong == {}
+    assert leaks == []
