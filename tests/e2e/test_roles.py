@@ -128,13 +128,6 @@ def test_each_role_sees_only_what_it_may(
         look(visitor, sight, map_page)
         visitor.context.clear_cookies()
 
-    # A program's user has no pages, and says so.
-    sign_in(visitor, add(signed_in, "Runtime"))
-    expect(visitor.get_by_test_id("problem")).to_contain_text(
-        "This user is for programs"
-    )
-    visitor.context.clear_cookies()
-
     # An operator limited to nothing sees nothing; unlimited again, everything.
     signed_in.goto("/users/?role=Operator")
     signed_in.get_by_role("link", name="operator", exact=True).click()
