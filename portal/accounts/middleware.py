@@ -11,7 +11,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from portal.access import BeyondLimits, is_limited
+from portal.access import BeyondLimits, demand, is_limited
+from portal.accounts.roles import Right
 from portal.accounts.sessions import seen
 
 
@@ -37,10 +38,13 @@ class PeopleMiddleware:
     def process_view(
         self, request: HttpRequest, view: Any, args: Any, kwargs: Any
     ) -> None:
-        """The admin lists rows of all connection sets: not for who is limited."""
+        """The admin lists rows of all connection sets: not for who is limited. Who has
+        no role is refused here, for the admin would ask them to sign in again."""
         match = request.resolver_match
         if match is None or match.app_name != "admin":
             return
+        if request.user.is_authenticated:
+            demand(request, Right.SEE)
         if request.user.is_authenticated and is_limited(request.user):
             raise BeyondLimits
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth import views as django_views
 from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
@@ -30,10 +31,19 @@ class FrameMixin:
         return {**frame, **context, "title": self.heading}
 
 
+class SignInForm(AuthenticationForm):
+    """Lets in everybody who is active: whoever has no role is told so on a page, and
+    not that the password is wrong."""
+
+    def confirm_login_allowed(self, user: Any) -> None:
+        """The admin's form would refuse whom Django does not call staff."""
+        super(AdminAuthenticationForm, self).confirm_login_allowed(user)
+
+
 class SignInView(FrameMixin, django_views.LoginView):
     """The one place to sign in; leads to the page asked for, or the dashboard."""
 
-    authentication_form = AuthenticationForm
+    authentication_form = SignInForm
     template_name = "portal/sign_in.html"
     redirect_authenticated_user = True
     heading = "Sign in"

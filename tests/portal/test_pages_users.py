@@ -267,6 +267,20 @@ def test_staff_without_a_role_have_a_profile_and_a_page_that_says_whom_to_ask(
     assert 'href="/maps/' not in text(refused)
 
 
+@pytest.mark.parametrize(
+    ("roles", "said"),
+    [((), "You have no role yet"), ((Role.RUNTIME,), "This user is for programs")],
+)
+def test_who_has_no_pages_signs_in_and_is_told_so(
+    client: Client, roles: tuple[Role, ...], said: str
+) -> None:
+    make_user(*roles, name="bob", password=LONG)
+    assert sign_in(client, "bob")["Location"] == "/"
+    for path in ("/", "/maps/", "/admin/", "/admin/maps/tablemap/"):
+        refused = client.get(path)
+        assert (refused.status_code, said in text(refused)) == (403, True), path
+
+
 def test_a_password_change_asks_for_the_present_one(client: Client) -> None:
     make_user(Role.OPERATOR, name="bob", password=LONG)
     other = Client()
