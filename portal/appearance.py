@@ -151,7 +151,7 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
-                "title": "Records",
+                "title": "Stored rows",
                 "separator": True,
                 "collapsible": True,
                 "items": [

@@ -12,15 +12,16 @@ from playwright.sync_api import Page
 SCRIPT = "axe.min.js"
 WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
 GRAVE = ("serious", "critical")
-FURTHER_ROWS = "tbody > tr:nth-child(n+5)"
-SIDEBAR = "#nav-sidebar"
 
-RUN = """async ([rules, tags, exclude]) => {
+ALIKE = "tbody > tr:nth-child(n+5), option:nth-child(n+4)"
+SIDEBAR = "#nav-sidebar"
+LEAVE_OUT = "what => document.querySelectorAll(what).forEach((one) => one.remove())"
+
+RUN = """async ([rules, tags]) => {
     const runOnly = rules.length
         ? { type: "rule", values: rules }
         : { type: "tag", values: tags };
-    const few = { include: [["html"]], exclude };
-    const found = await axe.run(few, { runOnly, resultTypes: ["violations"] });
+    const found = await axe.run({ runOnly, resultTypes: ["violations"] });
     return found.violations.map(({ id, impact, help, nodes }) => ({
         id, impact, help, nodes: nodes.slice(0, 3).map(
             (node) => `${node.target.join(" ")}: ${node.failureSummary}`),
@@ -33,15 +34,18 @@ def _script() -> str:
     return (Path(axe_playwright_python.__file__).parent / SCRIPT).read_text()
 
 
-def grave_findings(page: Page, *rules: str, whole: bool = True) -> list[str]:
-    """Serious and critical findings, by all rules of WCAG 2.2 AA or only by some. Of
-    long tables the first rows are looked at, for the others are alike; of what every
-    page has beside it nothing, unless the `whole` page is wanted."""
-    passed_over = [FURTHER_ROWS] if whole else [FURTHER_ROWS, SIDEBAR]
+def prepare(page: Page, *, whole: bool) -> None:
+    """Make an opened page ready for `grave_findings`. Of long tables and lists the
+    first rows stay, for the others are alike; and what every page has beside it goes,
+    unless the `whole` page is wanted: each of them takes time."""
+    page.evaluate(LEAVE_OUT, ALIKE if whole else f"{ALIKE}, {SIDEBAR}")
     page.evaluate(_script())
-    found: list[dict[str, Any]] = page.evaluate(
-        RUN, [list(rules), list(WCAG), [[each] for each in passed_over]]
-    )
+
+
+def grave_findings(page: Page, *rules: str) -> list[str]:
+    """Serious and critical findings in a prepared page, by all rules of WCAG 2.2 AA or
+    only by some."""
+    found: list[dict[str, Any]] = page.evaluate(RUN, [list(rules), list(WCAG)])
     return [
         f"axe {one['id']} ({one['impact']}): {one['help']}: {' | '.join(one['nodes'])}"
         for one in found

@@ -90,8 +90,12 @@ class Portal:
 
     def dw(self, *arguments: str) -> None:
         """Run one command of the command line, which must succeed."""
+        self.manage("dw", *arguments)
+
+    def manage(self, *arguments: str) -> None:
+        """Run one of Django's commands, which must succeed."""
         subprocess.run(
-            [sys.executable, "manage.py", "dw", *arguments],
+            [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
             env=self.environ,
             stdin=subprocess.DEVNULL,

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.e2e.looking import CUT_OFF, Watch
 from tests.e2e.running import RunningPortal
-from tests.e2e.test_every_page import CUT_OFF, Watch
 from tests.e2e.test_walk import ARRIVES, ERP, HOLD, ON_HOLD_CHECK, customer
 from tests.outside import MailServer, part
 from tests.waiting import wait_until

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
+from tests.e2e.looking import CUT_OFF, Watch
 from tests.e2e.running import RunningPortal
-from tests.e2e.test_every_page import CUT_OFF, Watch
 from tests.e2e.test_walk import ARRIVES, CRM, ERP
 from tests.waiting import wait_until
 

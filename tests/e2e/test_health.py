@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
+from tests.e2e.looking import CUT_OFF, Watch, tab_to
 from tests.e2e.running import RunningPortal
-from tests.e2e.test_every_page import ACCOUNTS, CUT_OFF, Watch, tab_to
 
+ACCOUNTS = "Customers V3 (accounts)"
 CRM = "sample_crm"
 PLANT = "ALTER TABLE accounts ADD tier integer NOT NULL DEFAULT 0"
 MANDATORY = "ALTER TABLE accounts ALTER tier DROP DEFAULT"

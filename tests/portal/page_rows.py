@@ -8,6 +8,7 @@ from typing import Any
 from django.utils import timezone
 
 from portal.activity.models import ActivityEvent
+from portal.comparisons.models import Comparison, DifferentColumn, FoundDifference
 from portal.environments.models import ConnectionSet, Stream
 from portal.errors.models import ErrorGroup, SyncError
 from portal.maps.models import TableMap
@@ -137,3 +138,38 @@ def pulse(connection_set: ConnectionSet, **values: Any) -> None:
                 **values,
             },
         )
+
+
+def make_comparison(
+    table_map: TableMap, number: int = 2, **values: object
+) -> Comparison:
+    """A completed comparison that found so many differences."""
+    now = timezone.now()
+    defaults: dict[str, object] = {
+        "state": "completed",
+        "started_at": now,
+        "finished_at": now,
+        "equal": 10,
+        "different": number,
+        "kept": number,
+        "in_step": not number,
+        "rows_read": 24,
+    }
+    one = Comparison.objects.create(table_map=table_map, **{**defaults, **values})
+    found = FoundDifference.objects.bulk_create(
+        FoundDifference(
+            comparison=one,
+            kind="different",
+            key=["USMF", f"C{i}"],
+            source_key=["usmf", f"C{i}"],
+            key_text=f"USMF / C{i}",
+        )
+        for i in range(number)
+    )
+    DifferentColumn.objects.bulk_create(
+        DifferentColumn(
+            difference=row, column="name", finops=f"Ours {i}", dataverse=None
+        )
+        for i, row in enumerate(found)
+    )
+    return one

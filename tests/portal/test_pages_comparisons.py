@@ -5,17 +5,14 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
 from portal.accounts.models import User
 from portal.comparisons.models import (
     Comparison,
     ComparisonSchedule,
-    DifferentColumn,
-    FoundDifference,
 )
-from portal.maps.models import TableMap
 from tests.factories import make_map
+from tests.portal.page_rows import make_comparison
 
 pytestmark = pytest.mark.django_db
 
@@ -28,41 +25,6 @@ ALL = {
     "comparison_repair",
     "comparison_export",
 }
-
-
-def make_comparison(
-    table_map: TableMap, number: int = 2, **values: object
-) -> Comparison:
-    """A completed comparison that found so many differences."""
-    now = timezone.now()
-    defaults: dict[str, object] = {
-        "state": "completed",
-        "started_at": now,
-        "finished_at": now,
-        "equal": 10,
-        "different": number,
-        "kept": number,
-        "in_step": not number,
-        "rows_read": 24,
-    }
-    one = Comparison.objects.create(table_map=table_map, **{**defaults, **values})
-    found = FoundDifference.objects.bulk_create(
-        FoundDifference(
-            comparison=one,
-            kind="different",
-            key=["USMF", f"C{i}"],
-            source_key=["usmf", f"C{i}"],
-            key_text=f"USMF / C{i}",
-        )
-        for i in range(number)
-    )
-    DifferentColumn.objects.bulk_create(
-        DifferentColumn(
-            difference=row, column="name", finops=f"Ours {i}", dataverse=None
-        )
-        for i, row in enumerate(found)
-    )
-    return one
 
 
 def text_of(client: Client, name: str, *args: object, **query: object) -> str:

@@ -57,7 +57,6 @@ INSERT INTO approvals_approval (table_map_id, direction, kind, count, rows, samp
 SELECT %(map)s, 'dataverse_to_finops', 'delete', 412, 2014,
     '[["USMF", "C-000031"], ["USMF", "C-000044"], ["USMF", "C-000052"]]', 'open',
     now() - interval '6 minutes', 0
-WHERE NOT EXISTS (SELECT FROM approvals_approval)
 """
 
 # A calm night, a busy morning, and half an hour in which FinOps was away.
@@ -96,6 +95,8 @@ def arrange(portal: Portal) -> int:
     for query in WAITING:
         portal.sql(CRM).execute(query)
     session.execute(CONFLICTS, values)
+    for of in ("e2e.exhibits", "screenshots.fabrikam"):
+        portal.manage("shell", "-c", f"from tests.{of} import make; make()")
     session.execute(HELD, {"map": portal.map_id(CONTACTS)})
     session.execute(PAST)
     wait_until(

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.e2e.accessibility import grave_findings, prepare
 from tests.e2e.browsing import ARGUMENTS, CHROMIUM, sign_in
+from tests.e2e.looking import CUT_OFF
 
 QUALITY = 72
 
@@ -49,9 +51,13 @@ def signed_in(address: str, password: str) -> Iterator[Page]:
         browser.close()
 
 
-def take(page: Page, pages: Mapping[str, str], to: Path, form: str) -> list[Path]:
-    """A picture of every page in every look; where they lie."""
-    found = []
+def take(
+    page: Page, pages: Mapping[str, str], to: Path, form: str
+) -> tuple[list[Path], list[str]]:
+    """A picture of every page in every look: where they lie, and what is cut off in
+    them or keeps somebody out."""
+    found: list[Path] = []
+    faults: list[str] = []
     for look in LOOKS:
         page.emulate_media(color_scheme=look.scheme, reduced_motion="reduce")  # type: ignore[arg-type]
         page.set_viewport_size({"width": look.width, "height": look.height})
@@ -61,7 +67,11 @@ def take(page: Page, pages: Mapping[str, str], to: Path, form: str) -> list[Path
             page.evaluate("document.fonts.ready")
             found.append(to / f"{name}-{look.name}.{form}")
             found[-1].write_bytes(_picture(page, look, form))
-    return found
+            wrong = page.evaluate(CUT_OFF)
+            prepare(page, whole=False)
+            wrong += grave_findings(page)
+            faults += [f"{name} {look.name}: {each}" for each in wrong]
+    return found, faults
 
 
 def _picture(page: Page, look: Look, form: str) -> bytes:
