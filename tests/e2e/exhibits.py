@@ -13,7 +13,8 @@ from portal.accounts import services as accounts
 from portal.accounts.models import User
 from portal.accounts.roles import Role
 from portal.alerts import services as alerts
-from portal.alerts.models import Alert, Delivery, Webhook
+from portal.alerts.models import Alert, AlertRule, Delivery, Webhook
+from portal.alerts.rule_services import save_rule
 from portal.approvals.models import Approval
 from portal.editor import services as editor
 from portal.editor.models import MapDraft
@@ -30,6 +31,7 @@ from tests.factories import make_map
 from tests.portal.page_rows import make_comparison, make_run
 
 COPY, BROKEN = "fabrikam", "fabrikam-asia"
+WATCHED = "The queue grows old"
 PERSON, WORDS, HOOK, KIND = "mara.okafor", "Branch priority", "Shift chat", "exhibit"
 RULE = "Many new errors"
 OF_MAPS = "Customers V3 (accounts)"
@@ -41,7 +43,12 @@ def make() -> None:
     present = TableMap.objects.get(name=OF_MAPS)
     spare = _spare_map(present)
     make_comparison(spare, 60)
-    make_run(spare, state="failed", message="The connection to Dataverse was lost.")
+    make_run(
+        spare,
+        state="failed",
+        message="The connection to Dataverse was lost.",
+        legal_entities=["usmf"],
+    )
     Approval.objects.create(
         table_map=spare,
         direction="finops_to_dataverse",
@@ -78,6 +85,7 @@ def _alerts(spare: TableMap) -> None:
     webhook = Webhook.objects.create(
         name=HOOK, url="https://chat.example.com/hooks/shift", enabled=False
     )
+    save_rule(WATCHED, measure="queue_minutes", threshold=600, enabled=False)
     alerts.raise_alert(
         KIND,
         "FinOps has grown slow to answer: 2.4 s at best of three.",
@@ -146,6 +154,7 @@ def remove() -> None:
     """Take away what `make` made."""
     SetupDraft.objects.filter(name__in=[COPY, BROKEN]).delete()
     Delivery.objects.filter(webhook__name=HOOK).delete()
+    AlertRule.objects.filter(name=WATCHED).delete()
     Webhook.objects.filter(name=HOOK).delete()
     Alert.objects.filter(kind=KIND).delete()
     User.objects.filter(username=PERSON).delete()

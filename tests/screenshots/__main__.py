@@ -13,7 +13,7 @@ from pathlib import Path
 from portal.embedded import launch
 from tests.e2e.pages import SPARE, addresses
 from tests.e2e.running import ROOT, Portal, RunningPortal, password_in
-from tests.screenshots import scene, taking
+from tests.screenshots import contents, scene, taking
 
 
 def main() -> int:
@@ -33,6 +33,7 @@ def main() -> int:
         }
         with taking.signed_in(portal.address, password) as page:
             found, faults = taking.take(page, wanted, options.to, options.form)
+    contents.write(options.to, options.form)
     size = sum(one.stat().st_size for one in found) / 1e6
     sys.stdout.write(f"{len(found)} pictures, {size:.1f} MB, in {options.to}\n")
     sys.stdout.writelines(f"{each}\n" for each in faults)

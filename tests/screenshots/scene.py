@@ -90,7 +90,7 @@ def arrange(portal: Portal) -> int:
         *("--threshold", "10", "--window", "60"),
     )
     _break(portal)
-    portal.dw("compare", ACCOUNTS)
+    portal.dw("compare", ACCOUNTS, ends=1)
     portal.dw("pause", CONTACTS)
     for query in WAITING:
         portal.sql(CRM).execute(query)
