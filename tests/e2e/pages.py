@@ -157,6 +157,7 @@ PAGES: tuple[Shown, ...] = (
         *((f"setup-{step}", f"/setup/{{row}}/{step}/", DRAFT) for step in SETUP_STEPS),
         ("setup-progress", "/setup/{row}/progress/", JOB),
         ("setup-undo", "/setup/{row}/undo/", JOB),
+        ("sample", "/sample/"),
         ("environment-check", "/environments/{row}/check/", ENVIRONMENT),
         ("environment-delete", "/environments/{row}/delete/", ENVIRONMENT),
         ("environment-clean", "/environments/{row}/clean/", ENVIRONMENT),

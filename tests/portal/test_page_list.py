@@ -25,6 +25,8 @@ NO_PAGES = {
     "maps/<int:map_id>/": "the same as its first tab",
     "maps/download/": "a file",
     "runs/<int:pk>/cancel/": "only while a run copies; as run-skip",
+    "setup/needs/": "part of a page",
+    "setup/<int:pk>/stamp/": "only with records to stamp; as setup-discard",
     "setup/<int:pk>/test/<slug:side>/": "part of a page",
 }
 LAST_WORDS = (
