@@ -77,6 +77,13 @@ def page(
     context.close()
 
 
+NARROW_OR_DARK = (
+    *("color-contrast", "link-in-text-block", "target-size"),
+    *("scrollable-region-focusable", "meta-viewport"),
+)
+"""What axe may find in a page that is dark or narrow and not otherwise."""
+
+
 def faults(page: Page, address: str) -> list[str]:
     """What is wrong with a page, light and wide, dark and on a phone. It is opened
     once: what is dark differs by its colours only, what is narrow by its layout. (axe
@@ -93,7 +100,7 @@ def faults(page: Page, address: str) -> list[str]:
     page.emulate_media(color_scheme="dark")
     page.evaluate(DARKEN)
     page.set_viewport_size(PHONE)
-    narrow += grave_findings(page)
+    narrow += grave_findings(page, *NARROW_OR_DARK)
     return [
         *(f"{address}: {each}" for each in found),
         *(f"{address}, dark or on a phone: {each}" for each in narrow),

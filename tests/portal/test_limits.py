@@ -186,6 +186,7 @@ NO_LISTS = {
     "system/": "the portal's own processes",
     "inbox/": "one's own messages, tested below",
     "inbox/mark/": "marks only one's own messages",
+    "sample/": "the sample's customers, for who may see its connection set",
     "users/": "closed to whoever is limited",
     "users/new/": "closed to whoever is limited",
     "users/roles/": "the matrix",

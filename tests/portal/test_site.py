@@ -53,7 +53,7 @@ def test_pages_allow_no_foreign_scripts(client: Client) -> None:
 def test_the_admin_is_for_staff_only(client: Client) -> None:
     assert client.get("/admin/").status_code == 302
     client.force_login(User.objects.create_user("bob"))
-    assert client.get("/admin/").status_code == 302
+    assert client.get("/admin/").status_code == 403
 
 
 @pytest.mark.django_db
