@@ -5,9 +5,9 @@
 PYTHON := .venv/bin/python
 PORT ?=
 ARGS ?=
-# So many processes share the tests; one file's tests stay together. Four suit two
-# processors: many tests mostly wait, for workers that were killed or for a clock.
-JOBS ?= 4
+# So many processes share the tests; one file's tests stay together. Three suit two
+# processors: some tests mostly wait for workers that were killed, or for a clock.
+JOBS ?= 3
 SOURCES := syncengine portal tests manage.py
 
 .PHONY: setup setup-test setup-chaos run dev test lint types e2e screenshots bench chaos check
