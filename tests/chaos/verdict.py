@@ -16,6 +16,9 @@ from tests.chaos.world import World
 
 RETAINED_BYTES = 64 * 1024 * 1024
 
+TAKEN_OVER_SECONDS = 15.0
+"""Five for the lease, and what a worker needs to notice and to connect."""
+
 Rows = dict[Row, Row]
 
 
@@ -180,11 +183,7 @@ class Verdict:
         """One slot a side, that holds little; nothing is left half done."""
         found = []
         for side in ("erp", "crm"):
-            slots = self.world.rows(
-                side,
-                "SELECT slot_name, active, wal_status, pg_wal_lsn_diff("
-                "pg_current_wal_lsn(), restart_lsn)::bigint FROM pg_replication_slots",
-            )
+            slots = self._read_slots(side)
             if len(slots) != 1:
                 found.append(f"{side} has slots {slots}")
             found += [
@@ -198,6 +197,20 @@ class Verdict:
             if prepared:
                 found.append(f"{side} has {prepared} prepared transactions")
         return found
+
+    def _read_slots(self, side: str) -> list[Row]:
+        """Slots of a side; one that nobody reads is looked at until it has been taken
+        over, as it must be: a worker's last fault may be a moment old."""
+        deadline = time.monotonic() + TAKEN_OVER_SECONDS
+        while True:
+            slots = self.world.rows(
+                side,
+                "SELECT slot_name, active, wal_status, pg_wal_lsn_diff("
+                "pg_current_wal_lsn(), restart_lsn)::bigint FROM pg_replication_slots",
+            )
+            if all(slot[1] for slot in slots) or time.monotonic() > deadline:
+                return slots
+            time.sleep(0.2)
 
     def _compared(self) -> list[str]:
         """The product's own comparison agrees."""
