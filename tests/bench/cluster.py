@@ -20,12 +20,14 @@ DURABLE: Mapping[str, str] = {
     "synchronous_commit": "on",
     "full_page_writes": "on",
 }
+USUAL_PASSWORDS = {"scram_iterations": "4096"}
+"""Drivers of other tools refuse the single iteration of the tests."""
 
 
 @contextmanager
 def server() -> Iterator[PostgresServer]:
     """An embedded PostgreSQL 18 that really writes to disk."""
-    started = PostgresServer.start(18, DURABLE)
+    started = PostgresServer.start(18, {**DURABLE, **USUAL_PASSWORDS})
     try:
         yield started
     finally:
