@@ -1,5 +1,5 @@
 """The page before something is taken away: it asks for the name. The view says which
-right that needs (`portal.access.needs`); `permission` may name one more."""
+right that needs (`portal.access.needs`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
@@ -26,7 +25,6 @@ class Removal:
     losses: Sequence[str]
     back: str
     forcible: bool = False
-    permission: str = ""
 
 
 def confirm_removal(
@@ -39,8 +37,6 @@ def confirm_removal(
     `remove` takes whether to force and gives the message and the address to go to.
     A refusal is shown on the same page.
     """
-    if removal.permission and not request.user.has_perm(removal.permission):  # type: ignore[union-attr]
-        raise PermissionDenied
     refused: Refusal | None = None
     mistyped = False
     forced = removal.forcible and request.POST.get("force") == "on"

@@ -5,21 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from portal.access import needs
+from portal.access import may, needs
 from portal.accounts.roles import Right
 from portal.alerts import delivering, inbox
 from portal.alerts.message_queries import DeliveryFilter, choices, delivery_list
 from portal.mailing.configuration import outgoing
 from portal.pages import chosen_ids, keyset_page, page, safe_next
 from portal.refusals import NotFound
-
-RETRY = "alerts.change_delivery"
 
 
 @needs(Right.SEE, whole=True)
@@ -36,7 +33,7 @@ def delivery_list_page(request: HttpRequest) -> HttpResponse:
             "page": keyset_page(delivery_list(filters), request),
             "choices": choices(),
             "mail_ready": outgoing().ready,
-            "may_retry": request.user.has_perm(RETRY),  # type: ignore[union-attr]
+            "may_retry": may(request, Right.MEND, whole=True),
             "tab": "deliveries",
         },
         title="Sent messages",
@@ -47,8 +44,6 @@ def delivery_list_page(request: HttpRequest) -> HttpResponse:
 @require_POST
 def delivery_retry(request: HttpRequest) -> HttpResponse:
     """Send the chosen messages again."""
-    if not request.user.has_perm(RETRY):  # type: ignore[union-attr]
-        raise PermissionDenied
     back = safe_next(request, reverse("delivery_list"))
     ids = chosen_ids(request.POST.getlist("delivery"))
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
@@ -16,7 +15,7 @@ from django.views.decorators.http import (
     require_safe,
 )
 
-from portal.access import needs
+from portal.access import may, needs
 from portal.accounts.roles import Right
 from portal.alerts import measures, rule_services, telling
 from portal.alerts.audience import audience_of
@@ -28,18 +27,7 @@ from portal.mailing.configuration import outgoing
 from portal.pages import page
 from portal.refusals import Refusal
 
-ADD, CHANGE = "alerts.add_alertrule", "alerts.change_alertrule"
-DELETE = "alerts.delete_alertrule"
 READINGS_SHOWN = 5
-
-
-def _may(request: HttpRequest, right: str) -> bool:
-    return bool(request.user.has_perm(right))  # type: ignore[union-attr]
-
-
-def _need(request: HttpRequest, right: str) -> None:
-    if not _may(request, right):
-        raise PermissionDenied
 
 
 @needs(Right.SEE, whole=True)
@@ -54,8 +42,8 @@ def rule_list(request: HttpRequest) -> HttpResponse:
         "portal/alert_rule_list.html",
         {
             "rows": [{"rule": rule, "words": sentence(rule)} for rule in rules],
-            "may_add": _may(request, ADD),
-            "may_change": _may(request, CHANGE),
+            "may_add": may(request, Right.ALERT_RULES),
+            "may_change": may(request, Right.ALERT_RULES),
             "mail_ready": outgoing().ready,
             "tab": "rules",
         },
@@ -67,7 +55,6 @@ def rule_list(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def rule_new(request: HttpRequest) -> HttpResponse:
     """A form for a new one."""
-    _need(request, ADD)
     return _edit(request, None)
 
 
@@ -76,8 +63,6 @@ def rule_new(request: HttpRequest) -> HttpResponse:
 def rule_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One rule, what it finds now, whom it tells."""
     rule = get_object_or_404(AlertRule, pk=pk)
-    if request.method == "POST":
-        _need(request, CHANGE)
     return _edit(request, rule)
 
 
@@ -111,8 +96,8 @@ def _edit(request: HttpRequest, rule: AlertRule | None) -> HttpResponse:
             "words": sentence(stored) if stored else "",
             "audience": audience_of(stored) if stored else None,
             "readings": _readings(stored) if stored else [],
-            "may_change": _may(request, CHANGE if rule else ADD),
-            "may_delete": _may(request, DELETE),
+            "may_change": may(request, Right.ALERT_RULES),
+            "may_delete": may(request, Right.ALERT_RULES),
             "tab": "rules",
         },
         title=stored.name if stored else "New alert rule",
@@ -135,7 +120,6 @@ def _readings(rule: AlertRule) -> list[dict[str, Any]]:
 @require_POST
 def rule_switch(request: HttpRequest, pk: int) -> HttpResponse:
     """Switch a rule on or off."""
-    _need(request, CHANGE)
     rule = get_object_or_404(AlertRule, pk=pk)
     enabled = request.POST.get("enabled") == "yes"
     rule_services.switch_rule(rule, enabled, user=_user(request))
@@ -147,7 +131,6 @@ def rule_switch(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def rule_test(request: HttpRequest, pk: int) -> HttpResponse:
     """Send a test to all whom the rule tells."""
-    _need(request, CHANGE)
     rule = get_object_or_404(AlertRule, pk=pk)
     number = telling.send_test(rule)
     if number:
@@ -173,7 +156,6 @@ def rule_delete(request: HttpRequest, pk: int) -> HttpResponse:
         verb="Delete",
         name=rule.name,
         kind="alert rule",
-        permission=DELETE,
         losses=(
             "The rule and whom it tells are gone.",
             "Its open alerts are over; what they were stays in the list.",

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from portal.access import may
 from portal.accounts.roles import Right
 from portal.editor import services
 from portal.editor.checking import Checked, check
@@ -20,7 +21,6 @@ from portal.maps.preparation import definition
 from portal.maps.versions import why_fixed
 from syncengine.mapping.model import ColumnMap, HealthFinding, Side
 
-RIGHT = Right.EDIT_MAPS.permission
 PARTS = {
     "columns": "Columns",
     "filters": "Filters",
@@ -101,7 +101,7 @@ def desk(request: HttpRequest, table_map: TableMap) -> Desk:
     fixed = why_fixed(table_map)
     held = services.why_held(row, user) if row else ""  # type: ignore[arg-type]
     why_not = fixed or held
-    if not user.has_perm(RIGHT):  # type: ignore[union-attr]
+    if not may(request, Right.EDIT_MAPS):
         why_not = "Changing a map needs the right to change table maps."
     return Desk(table_map, row, draft, why_not, bool(held), fixed)
 

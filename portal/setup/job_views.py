@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -237,7 +236,7 @@ def setup_sample(request: HttpRequest) -> HttpResponse:
     return redirect("setup_progress", pk=draft.pk)
 
 
-@setup_page
+@needs(Right.LINK, of=Environment)
 @ASKING
 def environment_clean(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for the name, then take away what a copied or restored system brought."""
@@ -256,7 +255,6 @@ def environment_clean(request: HttpRequest, pk: int) -> HttpResponse:
         verb="Clean up",
         name=environment.name,
         kind="environment",
-        permission="environments.change_environment",
         losses=(
             "What a link left in this database is taken away: its replication slot, "
             "publication, replica identities and rows in the schema dualwrite. "
@@ -278,8 +276,6 @@ def connection_set_relink(request: HttpRequest, pk: int) -> HttpResponse:
         without_secrets(ConnectionSet.objects.all()), pk=pk
     )
     user: Any = request.user
-    if not user.has_perm("environments.change_connectionset"):
-        raise PermissionDenied
 
     def remove(_force: bool) -> tuple[str, str]:
         active = list(connection_set.maps.exclude(state=MapState.NOT_RUNNING))
@@ -311,7 +307,6 @@ def connection_set_relink(request: HttpRequest, pk: int) -> HttpResponse:
         verb="Clean up and relink",
         name=connection_set.name,
         kind="connection set",
-        permission="environments.change_connectionset",
         losses=(
             "All its maps are stopped; changes that wait in the queue are thrown away.",
             "What the link installed in both databases is taken away and made anew "
