@@ -380,6 +380,7 @@ class Writer(Protocol):
         *,
         position: str | None = None,
         strict: bool = False,
+        meanwhile: Callable[[], None] | None = None,
     ) -> ApplyResult:
         """Write all operations and, with them, the stream's position, or nothing.
 
@@ -389,6 +390,8 @@ class Writer(Protocol):
         a crash of the target may undo it together with the position. Without one it
         is durable when this returns.
         A lookup that finds no row gives outcome FAILED with code `lookup_not_found`.
+        `meanwhile` may be called while the target works on what it was sent last: for
+        other work of the caller that does not use this writer and raises nothing.
         Raises WriteRefused, TransientError or OutageError; nothing is written then.
         """
 

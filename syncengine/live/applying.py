@@ -143,8 +143,10 @@ class Applier:
         errors: OpenErrors,
         contested: Contested,
         suspicion: Suspicion,
+        meanwhile: Callable[[], None] | None = None,
     ) -> None:
         self._contested = contested
+        self._meanwhile = meanwhile
         self._suspicion = suspicion
         self._writer = writer
         self._journal = journal
@@ -236,7 +238,12 @@ class Applier:
         position = batch[-1].position if work.position else None
         operations = [found.operation for found in folded]
         while True:
-            result = self._writer.apply(operations, position=position, strict=strict)
+            result = self._writer.apply(
+                operations,
+                position=position,
+                strict=strict,
+                meanwhile=self._meanwhile if work.position else None,
+            )
             if result.committed:
                 self._committed(batch, folded, result.outcomes, work)
                 return None

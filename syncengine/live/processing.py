@@ -68,7 +68,7 @@ class Processor:
         """Route and apply; false when a wave among them has just been held."""
         large = pending[0] if pending[0].large else None
         try:
-            routed = [] if large else self._bench.router.route(pending)
+            routed = [] if large else self._bench.routing.route(pending)
         except EngineError as error:
             raise SourceLost(error) from error
         if self._held(large, routed):

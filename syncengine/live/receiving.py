@@ -16,12 +16,15 @@ PORTION_CHANGES = 500
 WAIT_SECONDS = 0.05
 GATHER_SECONDS = 0.01
 AHEAD_SECONDS = 0.2
+BATCHES_AHEAD = 2
+"""One is routed while the one before is written, the next is received meanwhile."""
 
 
 class Receiver:
     """A change stream read by a thread of its own; used by one other thread.
 
-    At most `max_changes` and `max_bytes` wait to be taken, and one portion more.
+    `max_changes` or `max_bytes` are taken at once. Twice as many changes or as many
+    bytes wait to be taken, and one portion more.
     With `prompt` every confirmation is told at once. Nothing is ever confirmed but what
     `confirm` was told: a source that remembers more than we noted has a gap.
     """
@@ -50,7 +53,9 @@ class Receiver:
         self._ask = False
         self._failure: BaseException | None = None
         self._stopping = False
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        self._room = threading.Condition(lock)
         self._thread = threading.Thread(
             target=self._run, name="dualwrite receiver", daemon=True
         )
@@ -87,6 +92,8 @@ class Receiver:
                     break
             self._changes -= changes
             self._bytes -= size
+            if not self._enough():
+                self._room.notify_all()
             if self._waiting:
                 self._seen = taken[-1].position
             else:
@@ -95,6 +102,24 @@ class Receiver:
                 raise self._failure
             self._changed.notify_all()
         return taken
+
+    def upcoming(self) -> list[Transaction]:
+        """What `take` would give now, without waiting; it still will."""
+        with self._changed:
+            found: list[Transaction] = []
+            changes = 0
+            for one in self._waiting:
+                if changes >= self._max_changes:
+                    break
+                changes += len(one.changes)
+                found.append(one)
+        return found
+
+    def go_on(self) -> None:
+        """The taker waits for the target: the processor is free for what comes next.
+        While it works and the next batch is here, receiving more would only slow it."""
+        with self._room:
+            self._room.notify_all()
 
     def ahead(self) -> list[Transaction]:
         """What was received and not taken yet; waits a moment where that is nothing."""
@@ -136,6 +161,7 @@ class Receiver:
         self._stopping = True
         with self._changed:
             self._changed.notify_all()
+            self._room.notify_all()
         self._thread.join()
         if self._confirm:
             with suppress(EngineError):
@@ -167,15 +193,16 @@ class Receiver:
     def _full(self) -> bool:
         """Wait a moment where enough is waiting already."""
         with self._changed:
-            if not self._enough():
+            much = self._changes >= BATCHES_AHEAD * self._max_changes
+            if not much and self._bytes < self._max_bytes:
                 return False
-            self._changed.wait(WAIT_SECONDS)
+            self._room.wait(WAIT_SECONDS)
             return True
 
     def _gather(self) -> None:
         """While nobody waits, let changes gather: many at once cost less than each as
-        it comes. Not where somebody waits for each."""
-        if self._prompt:
+        it comes. Not where somebody waits for each, nor where many wait already."""
+        if self._prompt or self._more:
             return
         with self._changed:
             self._changed.wait_for(

@@ -89,12 +89,12 @@ class Router:
         self._cache = cache
         self._errors = errors
         self._ahead = ahead
-        self._legs: Mapping[str, Sequence[LiveLeg]] = {}
+        self.legs: Mapping[str, Sequence[LiveLeg]] = {}
         self._lookup_tables: frozenset[str] = frozenset()
 
     def use(self, legs: Mapping[str, Sequence[LiveLeg]]) -> None:
         """Route to these legs (by source table) from now on."""
-        self._legs = legs
+        self.legs = legs
         self._lookup_tables = frozenset(
             table
             for group in legs.values()
@@ -141,7 +141,7 @@ class Router:
     def _targets(self, change: Change, replay: LiveLeg | None) -> Sequence[LiveLeg]:
         if replay is not None:
             return (replay,)
-        return self._legs.get(change.relation.table, ())
+        return self.legs.get(change.relation.table, ())
 
     def _look_up(
         self, transactions: Sequence[Transaction], replay: LiveLeg | None
@@ -167,6 +167,10 @@ class Router:
     ) -> None:
         """Learn which of the records have an open error, a query for each leg that has
         any."""
+        if replay is None and not any(
+            leg.has_errors for group in self.legs.values() for leg in group
+        ):
+            return
         wanted: dict[int, tuple[LiveLeg, set[Row]]] = {}
         for transaction in transactions:
             for change in transaction.changes:

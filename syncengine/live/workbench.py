@@ -31,6 +31,7 @@ from syncengine.live.remembering import Remembering
 from syncengine.live.retrying import Retrier
 from syncengine.live.revived import Revived
 from syncengine.live.routing import Routed, Router
+from syncengine.live.routing_ahead import RoutingAhead
 from syncengine.live.set_aside import SetAside
 from syncengine.live.settings import LiveSettings
 from syncengine.live.settling import settle_with
@@ -117,6 +118,7 @@ class Workbench:
             self.receiver.ahead,
             suspicion=suspicion,
         )
+        self.routing = RoutingAhead(self.router)
         self.configuration = Configuration.empty()
         self._news: tuple[int, str] | None = None
         self.applier = Applier(
@@ -127,6 +129,8 @@ class Workbench:
             self.errors,
             self.loops.contested,
             suspicion,
+            # Where each commit is waited for, it would only delay them.
+            None if prompt else self._route_ahead,
         )
         self.large = LargeTransactions(
             self.router,
@@ -163,6 +167,11 @@ class Workbench:
 
     def _opposite(self, map_id: int) -> CompiledLeg | None:
         return self.configuration.reverse.get(map_id)
+
+    def _route_ahead(self) -> None:
+        users, _ = self.agreement.apart(self.receiver.upcoming())
+        self.routing.prepare(users)
+        self.receiver.go_on()
 
     def reconfigure(self) -> None:
         """Take the present configuration of all maps over and acknowledge it."""

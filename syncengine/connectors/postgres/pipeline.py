@@ -106,6 +106,11 @@ class Pipeline:
             while sent.result is None:
                 self._take()
 
+    def finish(self) -> None:
+        """Have everything on its way to the server; nothing may be sent after it."""
+        self._sync()
+        self._flush()
+
     def rows(self, result: PGresult | None) -> list[tuple[Any, ...]]:
         """The rows of a result as tuples of text."""
         if result is None or not result.ntuples:
@@ -130,13 +135,17 @@ class Pipeline:
     def _result(self) -> PGresult | None:
         libpq = self._libpq
         if libpq.is_busy():
-            while libpq.flush():
-                select.select([], [libpq.socket], [], 1.0)
-                libpq.consume_input()
+            self._flush()
             while libpq.is_busy():
                 select.select([libpq.socket], [], [])
                 libpq.consume_input()
         return libpq.get_result()
+
+    def _flush(self) -> None:
+        libpq = self._libpq
+        while libpq.flush():
+            select.select([], [libpq.socket], [], 1.0)
+            libpq.consume_input()
 
     def _sync(self) -> None:
         if not self._ended:

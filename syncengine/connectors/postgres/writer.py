@@ -139,11 +139,16 @@ class PostgresWriter:
 
     @contextmanager
     def _transaction(
-        self, *, durable: bool, origin: str | None = ""
+        self,
+        *,
+        durable: bool,
+        origin: str | None = "",
+        meanwhile: Callable[[], None] | None = None,
     ) -> Iterator[Pipeline]:
         """A transaction opened by our mark; errors leave nothing written. Unless
         `durable`, its commit does not wait for the disk. `origin` is the position
-        behind which the changes lie that it carries."""
+        behind which the changes lie that it carries. `meanwhile` is called when all is
+        on its way and the answers are not here."""
         begin = _OPEN if durable else _OPEN_AT_EASE
         mark = self._link + OWN_SEPARATOR.decode() + (origin or "")
         try:
@@ -152,6 +157,9 @@ class PostgresWriter:
                 pipeline.send(begin, [MARK_PREFIX, mark])
                 yield pipeline
                 pipeline.send(b"COMMIT")
+                if meanwhile is not None:
+                    pipeline.finish()
+                    meanwhile()
         except psycopg.Error as error:
             self._abandon()
             if isinstance(error, _STALE):
@@ -217,6 +225,7 @@ class PostgresWriter:
         *,
         position: str | None = None,
         strict: bool = False,
+        meanwhile: Callable[[], None] | None = None,
     ) -> ApplyResult:
         """Write all operations and the position in one transaction, or nothing."""
         groups = self._prepare(operations, strict=strict)
@@ -228,7 +237,9 @@ class PostgresWriter:
         committed = False
         durable = self._durable or position is None
         origin = None if position is None else self._position
-        with self._transaction(durable=durable, origin=origin) as pipeline:
+        with self._transaction(
+            durable=durable, origin=origin, meanwhile=meanwhile
+        ) as pipeline:
             moved = None
             if position is not None:
                 values = [position, self._row, self._position or ""]
