@@ -9,6 +9,7 @@ written where its guard allows it and never contested: it may differ by design.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import ne
 
 from syncengine.connectors.base import ColumnConflict, Operation
 from syncengine.mapping.compiled import Row, Slot
@@ -29,6 +30,17 @@ def merge(
     """
     if incoming == present:
         return [], []
+    if (
+        history == [present]
+        and operation.update
+        and not operation.force
+        and operation.only is None
+        and not operation.leg.guarded
+    ):
+        # Nobody else has written: what the change changed is all that differs.
+        return [
+            i for i, differs in enumerate(map(ne, incoming, present)) if differs
+        ], []
     slots = operation.leg.slots
     constants = operation.leg.constants
     only = operation.only

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from syncengine.mapping.digests import HashedPair
 from syncengine.mapping.filters import Expression
@@ -222,6 +223,11 @@ class CompiledLeg:
     def key_of(self, mapped: Row) -> Row:
         """The integration key of a mapped row."""
         return tuple([mapped[i] for i in self.key])
+
+    @cached_property
+    def guarded(self) -> bool:
+        """True when a guard stands over some of the slots."""
+        return any(slot.guard is not None for slot in self.slots)
 
     @property
     def triggers(self) -> frozenset[str]:
