@@ -24,6 +24,9 @@ OURS = ("DATABASE_URL", "REDIS_URL", "PORT", "DUALWRITE_PORT", "DUALWRITE_SAMPLE
 START_SECONDS = 240.0
 SETTLE_SECONDS = 120.0
 STOP_SECONDS = 60.0
+COMMAND_SECONDS = 90.0
+STATEMENT_SECONDS = 60
+"""Below what a whole test may take: what hangs is then named."""
 
 UNSETTLED = """
 SELECT 'map ' || name || ' ' || state || ' ' || state_reason
@@ -61,7 +64,9 @@ class Portal:
             known = json.loads((self.data / "embedded.json").read_text())
             other = {"dbname": database} if database else {}
             dsn = make_conninfo(known["database_url"], **other)
-            self._sessions[database] = psycopg.connect(dsn, autocommit=True)
+            session = psycopg.connect(dsn, autocommit=True)
+            session.execute(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
+            self._sessions[database] = session
         return self._sessions[database]
 
     def value(
@@ -90,9 +95,11 @@ class Portal:
 
     def dw(self, *arguments: str, ends: int = 0) -> None:
         """Run one command of the command line, which must end with this code."""
-        self.manage("dw", *arguments, ends=ends)
+        self.manage("dw", *arguments, ends=ends, seconds=COMMAND_SECONDS)
 
-    def manage(self, *arguments: str, ends: int = 0) -> None:
+    def manage(
+        self, *arguments: str, ends: int = 0, seconds: float = START_SECONDS
+    ) -> None:
         """Run one of Django's commands, which must end with this code."""
         ended = subprocess.run(
             [sys.executable, "manage.py", *arguments],
@@ -100,7 +107,7 @@ class Portal:
             env=self.environ,
             stdin=subprocess.DEVNULL,
             check=False,
-            timeout=START_SECONDS,
+            timeout=seconds,
         )
         assert ended.returncode == ends, (arguments, ended.returncode)
 

@@ -62,7 +62,6 @@ def systems(portal: RunningPortal) -> Iterator[dict[str, str]]:
     portal.sql().execute(
         "DELETE FROM environments_environment WHERE name LIKE 'walked%'"
     )
-    databases.drop_databases(server, PREFIX)
 
 
 def _connect(page: Page, side: str, name: str, systems: dict[str, str]) -> None:

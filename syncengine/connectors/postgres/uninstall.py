@@ -116,8 +116,8 @@ def uninstall(
         remove_name(connection, settings.name, slot)
         drop_slot(connection, slot)
     with connection.transaction():
-        connection.execute(ONE_AT_A_TIME)
         connection.execute(LOCK_TIMEOUT)
+        connection.execute(ONE_AT_A_TIME)
         left = _drop_publication(connection, publication_name(link, settings.side))
         left += _restore(connection, row_name(link, settings.side))
     if left:
