@@ -90,21 +90,13 @@ def keyset_page(
     """Newest first by id, from `?before=` or `?after=`: as quick on page 1,000 as on
     page 1, and a row that arrives meanwhile moves nothing. `total` is the number of
     rows where it is known; else they are counted, up to the limit. `shared` is the
-    column of `sharing`, which an index has before the id."""
-    forth, back = ([f"-{shared}"], [shared]) if shared else ([], [])
+    column of `sharing`, which an index has before the id. An old address behind which
+    nothing is left gives the newest."""
     before = _whole(request.GET.get("before"))
     after = _whole(request.GET.get("after"))
-    if after is not None:
-        found = list(rows.filter(id__gt=after).order_by(*forth, "id")[: size + 1])
-        has_newer = len(found) > size
-        shown = found[:size][::-1]
-        has_older = True
-    else:
-        part = rows if before is None else rows.filter(id__lt=before)
-        found = list(part.order_by(*back, "-id")[: size + 1])
-        has_older = len(found) > size
-        shown = found[:size]
-        has_newer = before is not None
+    shown, has_newer, has_older = _window(rows, before, after, size, shared)
+    if not shown and (before, after) != (None, None):
+        shown, has_newer, has_older = _window(rows, None, None, size, shared)
     if total is None:
         total = rows.order_by()[: limit + 1].count()
     else:
@@ -116,6 +108,19 @@ def keyset_page(
         total=min(total, limit),
         more_than_total=total > limit,
     )
+
+
+def _window(
+    rows: QuerySet[Any], before: int | None, after: int | None, size: int, shared: str
+) -> tuple[list[Any], bool, bool]:
+    """The rows of a page, and whether there are newer and older ones."""
+    forth, back = ([f"-{shared}"], [shared]) if shared else ([], [])
+    if after is not None:
+        found = list(rows.filter(id__gt=after).order_by(*forth, "id")[: size + 1])
+        return found[:size][::-1], len(found) > size, True
+    part = rows if before is None else rows.filter(id__lt=before)
+    found = list(part.order_by(*back, "-id")[: size + 1])
+    return found[:size], before is not None, len(found) > size
 
 
 def _whole(text: str | None) -> int | None:

@@ -10,7 +10,20 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
+from portal.accounts.guessing import Spread, spread_of
 from portal.accounts.refused import explain, sees_pages
+
+LOCKED = {
+    None: "This name is locked for this address. Wait a quarter of an hour and try "
+    "again, or ask an administrator.",
+    Spread.NAME: "Many wrong passwords were given for this name, from several places. "
+    "Sign in with a browser in which you have signed in before, set a new password by "
+    "mail (Forgotten your password), wait a quarter of an hour, or ask an "
+    "administrator.",
+    Spread.ADDRESS: "Many wrong passwords were given from this address, for several "
+    "names. Sign in with a browser in which you have signed in before, set a new "
+    "password by mail (Forgotten your password), or wait a quarter of an hour.",
+}
 
 log = structlog.get_logger(__name__)
 
@@ -75,13 +88,12 @@ def locked_out(
     original_response: HttpResponse | None = None,
     credentials: dict[str, Any] | None = None,
 ) -> HttpResponse:
-    """429: too many wrong passwords for this name from this address."""
+    """429: too many wrong passwords; for what, and what to do."""
     return _problem(
         request,
         429,
         "Too many wrong passwords",
-        "This name is locked for this address. Wait a quarter of an hour and try "
-        "again, or ask an administrator.",
+        LOCKED[spread_of(request)],
         "lock_clock",
     )
 

@@ -189,6 +189,9 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_HANDLER = "portal.accounts.guessing.Handler"
+SIGN_IN_FAILURES_BY_NAME = SIGN_IN_FAILURES_BY_ADDRESS = 50
 AXES_CLIENT_IP_CALLABLE = "portal.proxies.address_of"
 AXES_LOCKOUT_CALLABLE = "portal.problem_pages.locked_out"
 

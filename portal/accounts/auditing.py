@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils import timezone
 
+from portal.accounts.guessing import Spread
 from portal.accounts.models import User
 from portal.activity.models import ActivityEvent
 from portal.activity.services import record
@@ -42,15 +43,19 @@ def signed_out(request: HttpRequest, user: User) -> None:
     )
 
 
-def failed(request: HttpRequest, username: str, *, locked: bool) -> None:
-    """A wrong name or password. A name that is nobody's is not written down: it may
-    be a password in the wrong field."""
+def failed(
+    request: HttpRequest,
+    username: str,
+    *,
+    locked: bool,
+    spread: Spread | None = None,
+) -> None:
+    """A wrong name or password, or one that was not even looked at. A name that is
+    nobody's is not written down: it may be a password in the wrong field."""
     user = User.objects.filter(username=username).first()
     whose = user.username if user else "an unknown name"
     if locked:
-        message = (
-            f"{whose} is locked for {_address(request)}: too many wrong passwords."
-        )
+        message = f"{_locked(request, whose, spread)}: too many wrong passwords."
         recent = ActivityEvent.objects.filter(
             kind="sign_in.locked",
             message=message,
@@ -64,6 +69,14 @@ def failed(request: HttpRequest, username: str, *, locked: bool) -> None:
         f"Failed sign-in as {whose} from {_address(request)}.",
         details=_from(request),
     )
+
+
+def _locked(request: HttpRequest, whose: str, spread: Spread | None) -> str:
+    if spread is Spread.ADDRESS:
+        return f"{_address(request)} is locked for all names"
+    if spread is Spread.NAME:
+        return f"{whose} is locked for browsers not used before"
+    return f"{whose} is locked for {_address(request)}"
 
 
 def _address(request: HttpRequest) -> str:

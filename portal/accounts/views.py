@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse_lazy
 from unfold.forms import AuthenticationForm
 
-from portal.accounts import auditing
+from portal.accounts import auditing, guessing
 from portal.accounts.models import SignedIn, User
 from portal.accounts.sessions import sign_out_everywhere
 from portal.activity.services import record
@@ -57,6 +57,7 @@ class SignInView(FrameMixin, django_views.LoginView):
         """Signed in: noted in the activity log."""
         response = super().form_valid(form)
         auditing.signed_in(self.request, form.get_user())
+        guessing.remember(self.request, response, form.get_user())
         return response
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
@@ -66,6 +67,7 @@ class SignInView(FrameMixin, django_views.LoginView):
                 self.request,
                 form.cleaned_data.get("username", ""),
                 locked=bool(getattr(self.request, "axes_locked_out", False)),
+                spread=guessing.spread_of(self.request),
             )
         return super().form_invalid(form)
 
@@ -111,6 +113,7 @@ class SetPasswordView(FrameMixin, django_views.PasswordResetConfirmView):
         """Set it, note it, and lead to signing in."""
         response = super().form_valid(form)
         sign_out_everywhere(self.user)
+        guessing.remember(self.request, response, self.user)
         record(
             "user.password",
             f"{self.user.username} set a password by a mailed link.",

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 import pytest
+from django.core import signing
 from django.test import Client
 from django.urls import reverse
 from pytest_django.fixtures import Settings
@@ -150,3 +151,72 @@ def test_a_command_is_noted_with_who_gave_it(
     )
     # What requests and tasks do names no user of the system.
     assert ActivityEvent.objects.exclude(pk=event.pk).filter(operator="").exists()
+
+
+def from_address(visitor: Client, address: str, name: str, password: str) -> int:
+    """A sign-in that comes straight from this address."""
+    values = {"username": name, "password": password}
+    answer = visitor.post(reverse("login"), values, REMOTE_ADDR=address)
+    return answer.status_code
+
+
+def known_browser(name: str = "bob") -> Client:
+    """A browser in which somebody has signed in, and out again."""
+    browser = Client()
+    assert from_address(browser, "192.0.2.1", name, LONG) == 302
+    browser.post(reverse("logout"))
+    return browser
+
+
+def test_many_addresses_do_not_lock_a_user_out_but_are_stopped(
+    bob: User, settings: Settings
+) -> None:
+    settings.SIGN_IN_FAILURES_BY_NAME = 4
+    own = known_browser()
+    for number in range(4):
+        stranger = f"203.0.113.{number}"
+        assert from_address(Client(), stranger, "bob", "guess") == 200
+    # Another address, even with the right password: it is not looked at.
+    refused = Client().post(
+        reverse("login"), {"username": "bob", "password": LONG}, REMOTE_ADDR="192.0.2.8"
+    )
+    assert refused.status_code == 429
+    assert "from several places" in refused.content.decode()
+    assert locked("bob")
+    noted = ActivityEvent.objects.get(kind="sign_in.locked").message
+    assert noted == "bob is locked for browsers not used before: too many wrong" + (
+        " passwords."
+    )
+    # Bob's own browser is let in, wherever it is; another's is not taken for his.
+    make_user(Role.AUDITOR, name="eve", password=LONG)
+    assert from_address(known_browser("eve"), "192.0.2.9", "bob", LONG) == 429
+    assert from_address(own, "192.0.2.9", "bob", LONG) == 302
+    # Who has such a browser may not guess without end either.
+    own.post(reverse("logout"))
+    for number in range(4):
+        from_address(own, f"198.51.100.{number}", "bob", "guess")
+    assert from_address(own, "192.0.2.10", "bob", LONG) == 429
+    dw("unlock", "bob")
+    assert from_address(Client(), "192.0.2.8", "bob", LONG) == 302
+
+
+def test_one_address_that_tries_many_names_is_stopped(
+    bob: User, settings: Settings
+) -> None:
+    settings.SIGN_IN_FAILURES_BY_ADDRESS = 4
+    own = known_browser()
+    for name in ("ann", "root", "admin", "mara"):
+        assert from_address(Client(), "192.0.2.1", name, "guess") == 200
+    assert from_address(Client(), "192.0.2.1", "bob", LONG) == 429
+    noted = ActivityEvent.objects.get(kind="sign_in.locked").message
+    assert noted.startswith("192.0.2.1 is locked for all names")
+    assert from_address(Client(), "192.0.2.2", "bob", LONG) == 302
+    assert from_address(own, "192.0.2.1", "bob", LONG) == 302
+
+
+def test_a_forged_cookie_makes_no_browser_known(bob: User, settings: Settings) -> None:
+    settings.SIGN_IN_FAILURES_BY_NAME = 1
+    forger = Client()
+    forger.cookies["dw_known"] = signing.dumps([bob.pk], salt="another")
+    from_address(forger, "203.0.113.1", "bob", "guess")
+    assert from_address(forger, "203.0.113.2", "bob", LONG) == 429
