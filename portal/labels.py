@@ -250,6 +250,14 @@ DRAFT = {
     "done": Label("Created", "check_circle", "good", "The link is there."),
 }
 
+STAMPING = {
+    "waiting": Label("Waiting", "hourglass_empty", "off", "A worker takes it soon."),
+    "working": Label("At work", "sync", "busy", "Records get the company."),
+    "done": Label("Done", "check_circle", "good", "No record is left."),
+    "cancelled": Label("Cancelled", "cancel", "off", "What was given stays."),
+    "failed": Label("Failed", "error", "bad", "It stopped; begin it anew."),
+}
+
 KINDS = {
     "gate": GATE,
     "process": PROCESS,
@@ -276,6 +284,7 @@ KINDS = {
     "example": EXAMPLE,
     "match": MATCH,
     "draft": DRAFT,
+    "stamping": STAMPING,
     "user": USER,
 }
 

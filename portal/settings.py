@@ -281,6 +281,7 @@ CELERY_TASK_ROUTES = {
     "portal.sync.tasks.run_stream": {"queue": "live"},
     "portal.runs.tasks.copy_chunks": {"queue": "initial"},
     "portal.comparisons.tasks.run_comparison": {"queue": "initial"},
+    "portal.setup.tasks.give_companies": {"queue": "initial"},
 }
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

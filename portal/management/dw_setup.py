@@ -19,8 +19,9 @@ from portal.management.results import Add, Console, Result
 from portal.maps import configuration
 from portal.maps import services as maps
 from portal.maps.models import MapState
-from portal.setup import checking, choosing, creating, drafts, stamping
-from portal.setup.models import DraftState, SetupDraft, Situation
+from portal.refusals import Refusal
+from portal.setup import checking, choosing, creating, drafts, filling, stamping
+from portal.setup.models import DraftState, SetupDraft, Situation, StampingState
 from portal.setup.summary import Summary, summary_of
 from syncengine.mapping.files import ConnectionSetFile, Document, parse_document
 from syncengine.mapping.model import Severity, Side
@@ -141,11 +142,22 @@ def _forget(draft: SetupDraft, known: Collection[str]) -> None:
 
 
 def _stamp(draft: SetupDraft, table: str, code: str, console: Console) -> None:
-    left = True
-    while left:
-        done = stamping.stamp(draft, table, code)
-        console.progress(f"{done.rows:,} records of {table} got {code}.")
-        left = done.left
+    job = stamping.begin(draft, table, code)
+    while job.active:
+        # Here, or wherever a worker has it.
+        filling.work(
+            job.pk,
+            told=lambda rows: console.progress(
+                f"{rows:,} records of {table} got {code}."
+            ),
+        )
+        job.refresh_from_db()
+        if job.active:
+            time.sleep(POLL_SECONDS)
+    if job.state != StampingState.DONE:
+        raise Refusal(job.message, code=job.code or job.state)
+    if job.message:
+        console.progress(job.message)
 
 
 def _table_code(text: str) -> tuple[str, str]:

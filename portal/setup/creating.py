@@ -7,12 +7,11 @@ with the step that was not done. So each step may be done twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import structlog
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -30,6 +29,7 @@ from portal.sample.databases import SampleError
 from portal.sample.maps import CONNECTION_SET
 from portal.sample.services import ensure_sample
 from portal.setup import drafts
+from portal.setup.alone import alone
 from portal.setup.checking import pairs_of
 from portal.setup.models import DraftState, SetupDraft, SetupStep, StepState
 from syncengine.errors import EngineError
@@ -173,25 +173,10 @@ def work(draft_id: int) -> int:
     """Do the steps of one job that are not done, until one cannot be done (yet); gives
     the number of steps done. Does nothing where another worker is at it."""
     done = 0
-    with _alone(draft_id) as mine:
+    with alone(LOCK_CLASS, draft_id) as mine:
         while mine and _next_step(draft_id):
             done += 1
     return done
-
-
-@contextmanager
-def _alone(draft_id: int) -> Iterator[bool]:
-    key = [LOCK_CLASS, draft_id]
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
-        row = cursor.fetchone()
-        mine = row is not None and bool(row[0])
-    try:
-        yield mine
-    finally:
-        if mine:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
 
 
 def _next_step(draft_id: int) -> bool:

@@ -18,6 +18,7 @@ from portal.maps.preparation import naming
 from portal.refusals import ActionForbidden, ConfigurationRefused, Refusal
 from portal.setup.companies import companies_of
 from portal.setup.models import (
+    ACTIVE_STAMPINGS,
     DraftCompany,
     DraftMap,
     DraftState,
@@ -316,6 +317,8 @@ def refuse_unfinished(draft: SetupDraft) -> None:
         lacks.append("Run the health check: something changed since the last one.")
     elif not draft.passed:
         lacks.append("Mend what the health check found, then run it again.")
+    for job in draft.stampings.filter(state__in=ACTIVE_STAMPINGS):
+        lacks.append(f"Wait until records of {job.table} have {job.company}.")
     if lacks:
         raise Refusal(
             f"{draft.name} cannot be created yet.", code="unfinished", reasons=lacks

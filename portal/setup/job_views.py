@@ -27,7 +27,7 @@ from portal.maps import services as maps
 from portal.maps.models import MapState
 from portal.pages import page, safe_next
 from portal.refusals import Refusal
-from portal.setup import creating, drafts, stamping
+from portal.setup import creating, drafts
 from portal.setup.access import setup_page
 from portal.setup.models import DraftState, SetupDraft, StepState
 
@@ -120,50 +120,6 @@ def setup_undo(request: HttpRequest, pk: int) -> HttpResponse:
         act=lambda user: creating.undo(draft, user=user),
         done=f"What was made of {draft.name} was undone.",
         target=reverse("setup_step", args=[pk, "check"]),
-    )
-
-
-def _records(number: int) -> str:
-    return "1 record" if number == 1 else f"{number:,} records"
-
-
-@setup_page
-@ASKING
-def setup_stamp(request: HttpRequest, pk: int) -> HttpResponse:
-    """Ask with the number of records, then give them the company."""
-    draft = get_object_or_404(SetupDraft.objects.select_related("dataverse"), pk=pk)
-    values = request.POST if request.method == "POST" else request.GET
-    table, company = values.get("table", ""), values.get("company", "")
-    back = reverse("setup_step", args=[pk, "check"])
-    try:
-        rows = stamping.count(draft, table)
-        if request.method == "POST":
-            user: Any = request.user
-            done = stamping.stamp(draft, table, company, user=user)
-            more = " More are left: do it again." if done.left else ""
-            messages.success(
-                request, f"{company} has {_records(done.rows)} of {table} now.{more}"
-            )
-            return redirect(back)
-    except Refusal as refused:
-        messages.error(request, " ".join([refused.message, *refused.reasons]))
-        return redirect(back)
-    return page(
-        request,
-        "portal/setup_question.html",
-        {
-            "draft": draft,
-            "lines": (
-                f"Without a company in {table}: {_records(rows)}. Each gets {company}, "
-                f"written into {draft.dataverse} now, before the link is created.",
-                "Do this where all of them belong to one company. The portal cannot "
-                "take it back.",
-            ),
-            "word": f"Give {company} to {_records(rows)}",
-            "fields": {"table": table, "company": company},
-            "next": back,
-        },
-        title=f"Give records of {table} a company?",
     )
 
 

@@ -223,3 +223,70 @@ class SetupStep(models.Model):
 
     def __str__(self) -> str:
         return f"{self.draft}: {self.title}"
+
+
+class StampingState(models.TextChoices):
+    """How a job that gives records a company stands."""
+
+    WAITING = "waiting", "Waiting"
+    WORKING = "working", "At work"
+    DONE = "done", "Done"
+    CANCELLED = "cancelled", "Cancelled"
+    FAILED = "failed", "Failed"
+
+
+ACTIVE_STAMPINGS = (StampingState.WAITING, StampingState.WORKING)
+
+
+class Stamping(models.Model):
+    """A job that gives records of the CRM a company that have none. `wanted` is how
+    many it were at first, up to a million, `rows` how many have it by now."""
+
+    draft = models.ForeignKey(
+        SetupDraft, on_delete=models.CASCADE, related_name="stampings"
+    )
+    environment = models.ForeignKey(
+        Environment, on_delete=models.CASCADE, related_name="+"
+    )
+    table = models.CharField(max_length=200)
+    company = models.CharField(max_length=60)
+    state = models.CharField(
+        max_length=10, choices=StampingState.choices, default=StampingState.WAITING
+    )
+    wanted = models.PositiveBigIntegerField(default=0)
+    rows = models.PositiveBigIntegerField(default=0)
+    message = models.TextField(blank=True)
+    code = models.CharField(max_length=60, blank=True)
+    cancel_requested = models.BooleanField(default=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(
+                name="setup_stamping_state_known",
+                condition=Q(state__in=StampingState.values),
+            ),
+            models.UniqueConstraint(
+                fields=["draft"],
+                condition=Q(state__in=("waiting", "working")),
+                name="setup_one_stamping_at_a_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.company} for {self.table}"
+
+    @property
+    def active(self) -> bool:
+        """True until it is over."""
+        return self.state in ACTIVE_STAMPINGS

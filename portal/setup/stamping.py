@@ -1,9 +1,11 @@
-"""Giving records of the CRM a company that have none, before their first copy."""
+"""Giving records of the CRM a company that have none, before their first copy.
+
+Many records take long: so it is a job, which any worker does in steps
+(`portal.setup.filling`), with its progress in a row, and which can be cancelled.
+"""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -14,22 +16,10 @@ from portal.environments.models import Environment
 from portal.maps.preparation import naming
 from portal.refusals import NotFound, Refusal
 from portal.setup import checking, drafts
-from portal.setup.models import DraftState, SetupDraft
+from portal.setup.models import ACTIVE_STAMPINGS, SetupDraft, Stamping
 
 if TYPE_CHECKING:
     from portal.accounts.models import User
-
-ROWS_A_STEP = 20_000
-SECONDS = 15.0
-"""So long at a time; what is left then is done when asked again."""
-
-
-@dataclass(frozen=True)
-class Stamped:
-    """How many records got the company, and whether some are left."""
-
-    rows: int
-    left: bool
 
 
 def waiting(draft: SetupDraft) -> list[tuple[str, str]]:
@@ -47,59 +37,67 @@ def codes(draft: SetupDraft) -> list[str]:
     return sorted(pair.dataverse for pair in checking.pairs_of(draft))
 
 
+def active(draft: SetupDraft) -> Stamping | None:
+    """The job of the draft that is not over."""
+    return draft.stampings.filter(state__in=ACTIVE_STAMPINGS).first()
+
+
 def count(draft: SetupDraft, table: str) -> int:
     """How many records of the table have no company now, counted up to a million."""
-    environment, found = _find(draft, table)
+    environment, found = find(draft, table)
     with naming(environment.name), connector_for(environment).reader() as reader:
         return reader.count(found.request, checking.COUNTED)
 
 
-def stamp(
+def begin(
     draft: SetupDraft, table: str, company: str, *, user: User | None = None
-) -> Stamped:
-    """Give the records of the table that have none this company, in steps, for a
-    while. Must not run inside a transaction. Refused unless the company takes part."""
-    if draft.state != DraftState.EDITING:
-        raise Refusal(f"{draft.name} is not a draft any more.", code="not_a_draft")
-    if company not in codes(draft):
-        raise Refusal(f"{company or 'No company'} does not take part: choose another.")
-    environment, found = _find(draft, table)
-    connector = connector_for(environment)
-    rows, began, left = 0, time.monotonic(), True
-    try:
-        with naming(environment.name):
-            while left and time.monotonic() - began < SECONDS:
-                done = connector.fill_company(
-                    found.request, found.rule, company, ROWS_A_STEP
-                )
-                rows, left = rows + done, done == ROWS_A_STEP
-    finally:
-        _note(draft, environment, found.table, company, rows, user)
-    return Stamped(rows, left)
+) -> Stamping:
+    """Have the records of the table that have none given this company. Refused unless
+    the company takes part, and while another table of the draft is at it."""
+    environment, found = find(draft, table)
+    wanted = count(draft, table)
+    with transaction.atomic():
+        stored = drafts.lock(draft)
+        if company not in codes(stored):
+            raise Refusal(
+                f"{company or 'No company'} does not take part: choose another."
+            )
+        busy = active(stored)
+        if busy is not None:
+            raise Refusal(
+                f"Records of {busy.table} are being given {busy.company}: wait until "
+                "that is done, or cancel it.",
+                code="busy",
+            )
+        job = Stamping.objects.create(
+            draft=stored,
+            environment=environment,
+            table=found.table,
+            company=company,
+            wanted=wanted,
+            created_by=user,
+        )
+        activity.record(
+            "setup.stamping",
+            f"Records of {found.table} in {environment.name} that have no company are "
+            f"to get {company}.",
+            user=user,
+            details={"table": found.table, "company": company, "rows": wanted},
+        )
+        transaction.on_commit(_call_worker)
+    return job
 
 
-@transaction.atomic
-def _note(
-    draft: SetupDraft,
-    environment: Environment,
-    table: str,
-    company: str,
-    rows: int,
-    user: User | None,
-) -> None:
-    if not rows:
-        return
-    drafts.recheck(draft)
-    activity.record(
-        "setup.stamped",
-        f"{rows:,} records of {table} in {environment.name} that had no company got "
-        f"{company}.",
-        user=user,
-        details={"table": table, "company": company, "rows": rows},
-    )
+def cancel(job: Stamping) -> None:
+    """Have it end after the step it is at; what was given stays."""
+    stopped = Stamping.objects.filter(pk=job.pk, state__in=ACTIVE_STAMPINGS)
+    if not stopped.update(cancel_requested=True):
+        raise Refusal("It is over already.", code="over")
 
 
-def _find(draft: SetupDraft, table: str) -> tuple[Environment, checking.Homeless]:
+def find(draft: SetupDraft, table: str) -> tuple[Environment, checking.Homeless]:
+    """The CRM, and which of its records are meant; refused where no chosen map reads
+    such records of the table."""
     environment = draft.dataverse
     if environment is None:
         raise Refusal("Choose the dataverse environment first.", code="unfinished")
@@ -112,3 +110,9 @@ def _find(draft: SetupDraft, table: str) -> tuple[Environment, checking.Homeless
         if one.table.casefold() == table.casefold():
             return environment, one
     raise NotFound(f"No chosen map reads records without a company from {table}.")
+
+
+def _call_worker() -> None:
+    from portal.setup.tasks import give_companies
+
+    give_companies.apply_async(expires=10)

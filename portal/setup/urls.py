@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from portal.setup import job_views, views
+from portal.setup import job_views, stamp_views, views
 
 urlpatterns = [
     path("setup/", views.setup_list, name="setup_list"),
@@ -17,7 +17,22 @@ urlpatterns = [
     path("setup/<int:pk>/progress/live/", job_views.setup_live, name="setup_live"),
     path("setup/<int:pk>/again/", job_views.setup_again, name="setup_again"),
     path("setup/<int:pk>/undo/", job_views.setup_undo, name="setup_undo"),
-    path("setup/<int:pk>/stamp/", job_views.setup_stamp, name="setup_stamp"),
+    path("setup/<int:pk>/stamp/", stamp_views.setup_stamp, name="setup_stamp"),
+    path(
+        "setup/<int:pk>/stamp/<int:job_id>/",
+        stamp_views.setup_stamping,
+        name="setup_stamping",
+    ),
+    path(
+        "setup/<int:pk>/stamp/<int:job_id>/live/",
+        stamp_views.setup_stamping_live,
+        name="setup_stamping_live",
+    ),
+    path(
+        "setup/<int:pk>/stamp/<int:job_id>/cancel/",
+        stamp_views.setup_stamping_cancel,
+        name="setup_stamping_cancel",
+    ),
     path("setup/<int:pk>/discard/", job_views.setup_discard, name="setup_discard"),
     path("setup/<int:pk>/test/<slug:side>/", views.setup_test, name="setup_test"),
     path("setup/<int:pk>/<slug:step>/", views.setup_step, name="setup_step"),

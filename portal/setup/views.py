@@ -286,6 +286,7 @@ def checked_context(draft: SetupDraft) -> dict[str, Any]:
         "clean": draft.maps.count() - len(by_map),
         "homeless": stamping.waiting(draft),
         "codes": stamping.codes(draft),
+        "stamping": stamping.active(draft),
     }
 
 

@@ -27,6 +27,7 @@ NO_PAGES = {
     "runs/<int:pk>/cancel/": "only while a run copies; as run-skip",
     "setup/needs/": "part of a page",
     "setup/<int:pk>/stamp/": "only with records to stamp; as setup-discard",
+    "setup/<int:pk>/stamp/<int:job_id>/": "only with records to stamp",
     "setup/<int:pk>/test/<slug:side>/": "part of a page",
 }
 LAST_WORDS = (

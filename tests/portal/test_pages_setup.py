@@ -36,8 +36,10 @@ ALL = (
     *("setup_list", "setup_begin", "setup_sample", "setup_check", "setup_agree"),
     *("setup_progress", "setup_live", "setup_again", "setup_undo", "setup_discard"),
     *("setup_test", "setup_step", "environment_clean", "connection_set_relink"),
-    *("setup_needs", "setup_stamp"),
+    *("setup_needs", "setup_stamp", "setup_stamping", "setup_stamping_live"),
+    "setup_stamping_cancel",
 )
+JOBS = ("setup_stamping", "setup_stamping_live", "setup_stamping_cancel")
 POSTS = ("setup_begin", "setup_sample", "setup_check", "setup_agree", "setup_again")
 
 
@@ -59,12 +61,14 @@ def every_address(draft: SetupDraft) -> list[str]:
     plain = [
         address(name, draft)
         for name in ALL
-        if name.startswith("setup_") and name not in ("setup_test", "setup_step")
+        if name.startswith("setup_")
+        and name not in ("setup_test", "setup_step", *JOBS)
     ]
     link = make_connection_set()
     return [
         *plain,
         address("setup_test", draft, "finops"),
+        *(address(name, draft, "1") for name in JOBS),
         *(step(draft, name) for name in ORDER),
         reverse("environment_clean", args=[link.finops_id]),
         reverse("connection_set_relink", args=[link.pk]),

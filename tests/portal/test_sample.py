@@ -15,13 +15,15 @@ from psycopg.conninfo import conninfo_to_dict
 from portal.environments.models import ConnectionSet, Environment
 from portal.maps.models import MapState, TableMap
 from portal.runs.models import InitialSyncRun
-from portal.sample import databases, seed, services, traffic
+from portal.sample import crossing, databases, seed, services, traffic
 from portal.sample.maps import document, table_maps
 from syncengine.connectors.base import ConnectionSettings
 from syncengine.connectors.registry import connector_for
 from syncengine.mapping.compiler import validate
-from syncengine.mapping.model import Severity
+from syncengine.mapping.model import Severity, Side
 from syncengine.mapping.schema import EnvironmentSchema
+from tests.factories import make_connection_set, make_environment
+from tests.portal.test_command_line import dw
 from tests.servers import PostgresServer
 
 PREFIX = "sampletest"
@@ -297,3 +299,47 @@ def test_a_connection_set_of_the_same_name_is_left_alone() -> None:
         services.ensure_sample()
     with pytest.raises(databases.SampleError, match="not the sample's"):
         services.remove_sample()
+
+
+@pytest.mark.django_db
+def test_a_customer_is_changed_and_its_arrival_timed_by_command(
+    erp: str, crm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = dw("cross", "--name", "Any")
+    assert (nothing.code, "no sample companies" in nothing.err) == (1, True)
+    sides = {Side.FINOPS: erp, Side.DATAVERSE: crm}
+    pair = services.SMALL
+    make_connection_set(
+        name=pair.connection_set,
+        **{
+            side.value: make_environment(
+                side.value, name=pair.environments[side.value], dsn=dsn
+            )
+            for side, dsn in sides.items()
+        },
+    )
+    aimless = dw("cross")
+    assert (aimless.code, "Say what to change" in aimless.err) == (1, True)
+    account = one(crm, crossing.READ[Side.DATAVERSE].replace("= %s", "LIKE '%'"))[0]
+    absent = dw("cross", "--customer", account, "--name", "Any")
+    assert (absent.code, f"no organization {account} on" in absent.err) == (1, True)
+
+    # Nothing carries it over here; then the other side has it already.
+    monkeypatch.setattr(crossing, "PATIENCE_SECONDS", 0.05)
+    by_crm = ("cross", "--side", "dataverse", "--customer", account, "--json")
+    late = dw(*by_crm, "--credit-limit", "1,250.5")
+    assert late.code == 1
+    assert late.document["seconds"] is None
+    assert "not on the other side yet" in late.err
+    with psycopg.connect(erp, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE customersv3 SET customeraccount = %s, organizationname = 'Acme',"
+            " creditlimit = 1250.5 WHERE ctid = (SELECT ctid FROM customersv3 WHERE"
+            " dataareaid = 'usmf' AND partytype = 'Organization' LIMIT 1)",
+            [account],
+        )
+    there = dw(*by_crm, "--name", "Acme")
+    assert there.code == 0, there.err
+    assert there.document["customer"] == account
+    assert 0 <= there.document["seconds"] < 0.05
+    assert one(crm, "SELECT count(*) FROM accounts WHERE name = 'Acme'") == 1

@@ -19,10 +19,25 @@ from portal.maps.models import MapState, TableMap
 from portal.maps.removal import remove_maps
 from portal.refusals import ConfigurationRefused, Refusal
 from portal.runs.models import InitialSyncRun
-from portal.setup import checking, choosing, creating, drafts, needs, stamping
-from portal.setup.models import DraftState, SetupDraft, Situation, StepState
+from portal.setup import (
+    checking,
+    choosing,
+    creating,
+    drafts,
+    filling,
+    needs,
+    stamping,
+)
+from portal.setup.models import (
+    DraftState,
+    SetupDraft,
+    Situation,
+    Stamping,
+    StepState,
+)
 from portal.setup.situations import PLANS, Progress, tasks
 from portal.setup.summary import summary_of
+from portal.setup.tasks import give_companies
 from portal.setup.testing import test_environment
 from syncengine import catalog
 from syncengine.mapping.model import Severity, Side
@@ -85,6 +100,15 @@ def test_maps_are_staged_behind_what_they_need_and_a_tree_spells_each_out_once()
 # Records without a company
 
 
+HOMELESS = "SELECT count(*) FROM msdyn_taxgroups WHERE msdyn_company IS NULL"
+MANY = """INSERT INTO msdyn_taxgroups (msdyn_name)
+    SELECT 'homeless ' || n FROM generate_series(1, 6) n"""
+
+
+def stamped(draft: SetupDraft, company: str = "USMF") -> Stamping:
+    return stamping.begin(draft, "msdyn_taxgroups", company)
+
+
 @job
 def test_records_without_a_company_get_one_that_takes_part(
     ground: SetupGround, admin_client: Client
@@ -92,19 +116,75 @@ def test_records_without_a_company_get_one_that_takes_part(
     draft = ready_draft(ground)
     assert stamping.waiting(draft)[0][0] == "msdyn_taxgroups"
     with pytest.raises(Refusal, match="does not take part"):
-        stamping.stamp(draft, "msdyn_taxgroups", "XXXX")
+        stamped(draft, "XXXX")
     place = reverse("setup_stamp", args=[draft.pk])
     wanted = {"table": "msdyn_taxgroups", "company": "USMF"}
     assert "1 record." in admin_client.get(place, wanted).content.decode()
-    found = "SELECT count(*) FROM msdyn_taxgroups WHERE msdyn_company IS NULL"
-    assert ground.value(Side.DATAVERSE, found) == 1
-    admin_client.post(place, wanted)
-    assert ground.value(Side.DATAVERSE, found) == 0
-    assert ActivityEvent.objects.get(kind="setup.stamped").details["rows"] == 1
+    begun = admin_client.post(place, wanted)
+    # Until a worker has done it, nothing else begins, and no link is made.
+    with pytest.raises(Refusal, match="are being given USMF"):
+        stamped(draft, "DAT")
+    with pytest.raises(Refusal) as caught:
+        creating.agree(draft)
+    assert caught.value.reasons == ("Wait until records of msdyn_taxgroups have USMF.",)
+    shown = admin_client.get(begun["Location"]).content.decode()
+    assert 'data-state="waiting"' in shown
+    assert "0 of 1 record" in shown
+    give_companies()
+    shown = admin_client.get(f"{begun['Location']}live/").content.decode()
+    assert 'data-state="done"' in shown
+    assert "hx-get" not in shown
+    assert ground.value(Side.DATAVERSE, HOMELESS) == 0
+    event = ActivityEvent.objects.get(kind="setup.stamped")
+    assert event.details["rows"] == 1
+    assert event.message.startswith("1 record of msdyn_taxgroups")
     draft.refresh_from_db()
     assert draft.checked_at is None
     checking.check(draft)
     assert (draft.homeless, stamping.waiting(draft)) == (0, [])
+
+
+@job
+def test_giving_a_company_goes_on_where_it_stopped_and_can_be_cancelled(
+    ground: SetupGround, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filling, "ROWS_A_STEP", 2)
+    ground.execute(Side.DATAVERSE, MANY)
+    draft = ready_draft(ground)
+    first = stamped(draft)
+    told: list[int] = []
+    # The worker is asked to stop after its first step; another goes on.
+    filling.work(first.pk, lambda: bool(told), told.append)
+    first.refresh_from_db()
+    assert (first.state, first.rows, told) == ("working", 2, [2])
+    place = reverse("setup_stamping_cancel", args=[draft.pk, first.pk])
+    filling.work(
+        first.pk, told=lambda rows: admin_client.post(place) and told.append(rows)
+    )
+    first.refresh_from_db()
+    assert (first.state, first.rows, told) == ("cancelled", 4, [2, 4])
+    assert ground.value(Side.DATAVERSE, HOMELESS) == 3
+    page = admin_client.get(reverse("setup_stamping", args=[draft.pk, first.pk]))
+    assert "Give the others USMF" in page.content.decode()
+    give_companies()
+    assert ground.value(Side.DATAVERSE, HOMELESS) == 3
+    second = stamped(draft)
+    filling.work_off()
+    second.refresh_from_db()
+    assert (second.state, second.rows) == ("done", 3)
+
+
+@job
+def test_giving_a_company_that_fails_says_why(ground: SetupGround) -> None:
+    draft = ready_draft(ground)
+    job = stamped(draft)
+    ground.execute(
+        Side.DATAVERSE, "DELETE FROM cdm_companies WHERE cdm_companycode = 'USMF'"
+    )
+    filling.work_off()
+    job.refresh_from_db()
+    assert (job.state, job.code, job.rows) == ("failed", "company_missing", 0)
+    assert "has no company USMF" in job.message
 
 
 def test_a_discarded_draft_forgets_environments_that_nothing_else_needs(
