@@ -10,9 +10,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
+from portal.access import is_limited
 from portal.accounts.guessing import Spread, spread_of
 from portal.accounts.refused import explain, sees_pages
 
+DJANGOS = "matches the given query"
 LOCKED = {
     None: "This name is locked for this address. Wait a quarter of an hour and try "
     "again, or ask an administrator.",
@@ -41,16 +43,18 @@ def _problem(
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """404: the address leads nowhere, with the reason where a view gave one."""
+    """404: the address leads nowhere, with the reason where a view gave one. Who is
+    limited reads the same whether there is such a thing or not."""
     given = exception.args[0] if exception.args else ""
-    text = given if isinstance(given, str) and given.endswith(".") else ""
-    return _problem(
-        request,
-        404,
-        "There is no such page",
-        text or "The address may be old, or what it led to was removed.",
-        "explore_off",
-    )
+    text = "The address may be old, or what it led to was removed."
+    if is_limited(getattr(request, "user", None)):
+        text = (
+            "The address may be old, what it led to was removed, or your user is "
+            "limited to something else: an administrator can change that."
+        )
+    elif isinstance(given, str) and given.endswith(".") and DJANGOS not in given:
+        text = given
+    return _problem(request, 404, "There is no such page", text, "explore_off")
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -121,7 +121,7 @@ class ScopedQuerySet(models.QuerySet[Any]):
             for path in manager.paths:
                 either |= Q(**{f"{path}__in": list(scope.sets)})
             return self.filter(either)
-        rows = _narrowed(self, manager.paths[0], manager.key, scope)
+        rows = _narrowed(self, manager.paths[0], manager.key, manager.some, scope)
         if manager.told_by and scope.parts:
             model, column = manager.told_by
             seen = apps.get_model(model)._default_manager.within(scope)
@@ -132,27 +132,37 @@ class ScopedQuerySet(models.QuerySet[Any]):
 class ScopedManager(models.Manager.from_queryset(ScopedQuerySet)):  # type: ignore[misc]
     """`paths` lead from the model to its connection set (or to either of several).
     Where rows are records, `key` leads to their integration key, whose first part is
-    the company. Where rows are groups of records, `told_by` names the model of these
-    and their column: who is limited to companies sees a group when they see one."""
+    the company; where only some rows tell of a record, `some` is true, and rows without
+    a key are there for all. Where rows are groups of records, `told_by` names the model
+    of these and their column: who is limited to companies sees a group when they see
+    one."""
 
     def __init__(
-        self, *paths: str, key: str = "", told_by: tuple[str, str] | None = None
+        self,
+        *paths: str,
+        key: str = "",
+        some: bool = False,
+        told_by: tuple[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.paths = paths or ("connection_set",)
         self.key = key
+        self.some = some
         self.told_by = told_by
 
 
-def _narrowed(rows: Any, path: str, key: str, scope: Scope) -> Any:
+def _narrowed(rows: Any, path: str, key: str, some: bool, scope: Scope) -> Any:
     parts = scope.parts
     if not (key and parts):
         return rows.filter(**{f"{path}__in": list(scope.sets)})
     condition = Q(**{f"{path}__in": scope.whole_sets})
     length = Func(F(key), function="jsonb_array_length", output_field=IntegerField())
     rows = rows.alias(parts_of_key=length)
-    map_path = path.removesuffix("__connection_set")
+    before, _, _ = path.rpartition("__")
+    map_path = before or "table_map"
     for pk, companies in parts.items():
+        if some:
+            condition |= Q(**{path: pk, f"{key}__isnull": True})
         codes = sorted(companies.finops | companies.dataverse)
         condition |= Q(**{path: pk, f"{key}__0__in": codes})
         for number, maps in _maps_by_key_parts(pk).items():

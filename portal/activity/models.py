@@ -35,7 +35,9 @@ WORDS = SearchVector(
 
 class ActivityEvent(models.Model):
     """One line of the log; never changed. `user` is empty for the system itself, and
-    for commands, where `operator` names the user of the operating system."""
+    for commands, where `operator` names the user of the operating system. Where it
+    tells of one record, its key is `details["record"]`: who may not see the record
+    does not see the line either."""
 
     created_at = models.DateTimeField(auto_now_add=True)
     user = models.ForeignKey(
@@ -67,7 +69,7 @@ class ActivityEvent(models.Model):
     correlation_id = models.CharField(max_length=32, blank=True)
     details = models.JSONField(default=dict, blank=True)
 
-    objects = ScopedManager()
+    objects = ScopedManager("connection_set", key="details__record", some=True)
 
     class Meta:
         ordering = ["-id"]

@@ -27,12 +27,12 @@ def pause_loop(loop: LoopFound) -> None:
             table_map=table_map,
             severity="error",
             rules=list(loop.rules),
-            key=list(loop.key),
+            record=list(loop.key),
             column=loop.column,
         )
         activity.record(
             "map.loop",
             loop.message,
             table_map=table_map,
-            details={"rules": list(loop.rules), "key": list(loop.key)},
+            details={"rules": list(loop.rules), "record": list(loop.key)},
         )

@@ -213,6 +213,9 @@ def _use(
             table_map=table_map,
             details={
                 "conflict": conflict.pk,
+                "record": conflict.finops_key
+                or conflict.dataverse_key
+                or [conflict.key_text],
                 "side": side.value,
                 "column": conflict.column,
                 "finops": _contested(conflict, "finops"),

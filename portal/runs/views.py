@@ -111,9 +111,11 @@ def run_page(request: HttpRequest, pk: int) -> HttpResponse:
     failed = errors_of(run).visible_to(request.user)
     if direction in list(Direction):
         failed = failed.filter(direction=direction)
-    events = ActivityEvent.objects.filter(
-        table_map=run.table_map_id, correlation_id=run.correlation_id
-    ).exclude(correlation_id="")
+    events = (
+        ActivityEvent.objects.visible_to(request.user)
+        .filter(table_map=run.table_map_id, correlation_id=run.correlation_id)
+        .exclude(correlation_id="")
+    )
     return page(
         request,
         "portal/run_page.html",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from portal.accounts.models import User
 
 MAP = "Customers V3 (accounts)"
+COMPANY = "usmf"
 LONGEST_NAME = 100
 MOST_CREDIT = Decimal(10**12)
 PATIENCE_SECONDS = 8.0
@@ -165,7 +166,10 @@ def change(
             f"{connection_set.environment(side).name}.",
             user=user,
             connection_set=connection_set,
-            details={"changes": changes(asdict(before), asdict(wanted))},
+            details={
+                "record": [COMPANY, account],
+                "changes": changes(asdict(before), asdict(wanted)),
+            },
         )
         seconds = _arrival(target, side.other, account, wanted, committed)
     return Crossing(account, side, seconds)

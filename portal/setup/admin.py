@@ -5,7 +5,13 @@ from __future__ import annotations
 from django.contrib import admin
 
 from portal.administration import ReadOnlyAdmin, ReadOnlyInline
-from portal.setup.models import DraftCompany, DraftMap, SetupDraft, SetupStep
+from portal.setup.models import (
+    DraftCompany,
+    DraftMap,
+    SetupDraft,
+    SetupStep,
+    Stamping,
+)
 
 
 class CompanyInline(ReadOnlyInline):
@@ -26,6 +32,12 @@ class StepInline(ReadOnlyInline):
     model = SetupStep
 
 
+class StampingInline(ReadOnlyInline):
+    """Jobs that gave records a company."""
+
+    model = Stamping
+
+
 @admin.register(SetupDraft)
 class SetupDraftAdmin(ReadOnlyAdmin):
     """Drafts, newest first."""
@@ -33,4 +45,4 @@ class SetupDraftAdmin(ReadOnlyAdmin):
     list_display = ("name", "situation", "state", "finops", "dataverse", "updated_at")
     list_filter = ("state",)
     list_select_related = ("finops", "dataverse")
-    inlines = (CompanyInline, MapInline, StepInline)
+    inlines = (CompanyInline, MapInline, StepInline, StampingInline)

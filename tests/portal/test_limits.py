@@ -17,6 +17,8 @@ from portal.accounts.roles import Right, Role
 from portal.accounts.scope import scope_of
 from portal.accounts.services import set_limits
 from portal.activity.models import ActivityEvent
+from portal.alerts import services
+from portal.alerts.audience import everybody
 from portal.alerts.models import Alert, AlertRule, InboxItem
 from portal.approvals.models import Approval
 from portal.comparisons.models import Comparison, FoundDifference
@@ -25,7 +27,12 @@ from portal.errors.models import Conflict, ErrorGroup, SyncError
 from portal.maps.models import TableMap
 from portal.runs.models import InitialSyncRun
 from portal.sync.models import QueuedChange, SavedQueue
-from tests.factories import make_connection_set, make_map, make_user
+from tests.factories import (
+    make_connection_set,
+    make_environment,
+    make_map,
+    make_user,
+)
 from tests.portal.page_rows import ago, make_error, make_event, make_queued, make_run
 from tests.portal.test_roles import ROUTES, Route
 
@@ -298,6 +305,25 @@ def test_the_inbox_holds_no_alert_of_a_foreign_set(
     assert STRANGE not in text
 
 
+def test_an_environment_that_is_not_linked_is_for_administrators(
+    limited: Client,
+) -> None:
+    alone = make_environment("finops", name="alone")
+    for name in ("environment_clean", "environment_delete"):
+        answer = limited.get(reverse(name, args=[alone.pk]))
+        assert answer.status_code == 403
+        assert "Administrator" in text_of(answer)
+    # What is not there and what is not for them read the same.
+    texts = set()
+    for pk in (alone.pk, 999_999):
+        answer = limited.get(reverse("environment_check", args=[pk]))
+        assert answer.status_code == 404
+        said = text_of(answer).partition('data-testid="problem"')[2]
+        texts.add(said.partition("</div>")[0])
+    assert len(texts) == 1
+    assert "your user is limited to something else" in texts.pop()
+
+
 def test_the_admin_is_closed_to_whoever_is_limited(limited: Client) -> None:
     for path in ("/admin/", "/admin/maps/tablemap/", "/admin/errors/syncerror/"):
         answer = limited.get(path)
@@ -365,6 +391,40 @@ def test_records_are_found_by_keys_that_name_a_company_one_may_see(
         assert bool(answer.context["found"].events) == seen, key
     beyond = {"key": f"dat / {STRANGE} other", "map": table_map.pk}
     assert clerk.get(reverse("record_fields"), beyond).status_code == 404
+
+
+def test_events_and_alerts_about_records_of_other_companies_are_not_told(
+    clerk: Client, ground: Ground
+) -> None:
+    table_map = TableMap.objects.get(connection_set=ground.own)
+    told = {
+        f"{STRANGE} round": ["dat", f"{STRANGE} other"],
+        "own round": ["usmf", "own key"],
+        "back round": ["USMF", "own key"],
+        "shared round": ["no company"],
+    }
+    for message, key in told.items():
+        details = {"record": key}
+        make_event(table_map=table_map, message=message, details=details)
+        services.raise_alert(
+            "loop", message, table_map=table_map, about=message, **details
+        )
+    seen = set(told) - {f"{STRANGE} round"}
+    for name in ("activity_list", "activity_export", "alert_list"):
+        shown = text_of(clerk.get(reverse(name)))
+        assert {message for message in told if message in shown} == seen, name
+        assert STRANGE not in shown
+        # What tells of the map alone is there for all who see the map.
+        assert ("own event" in shown, "own alert" in shown).count(True) == 1, name
+    other = Alert.objects.get(message=f"{STRANGE} round")
+    assert clerk.get(reverse("alert_page", args=[other.pk])).status_code == 404
+    assert ground.user.pk not in everybody(other)
+    assert ground.user.pk in everybody(Alert.objects.get(message="own round"))
+    tab = reverse("map_tab", args=[table_map.pk, "activity"])
+    assert STRANGE not in text_of(clerk.get(tab))
+    assert STRANGE not in text_of(clerk.get("/"))
+    clerk.force_login(make_user(Role.ADMINISTRATOR))
+    assert f"{STRANGE} round" in text_of(clerk.get(reverse("activity_list")))
 
 
 def test_figures_of_all_companies_are_not_drawn(clerk: Client) -> None:

@@ -61,8 +61,7 @@ def every_address(draft: SetupDraft) -> list[str]:
     plain = [
         address(name, draft)
         for name in ALL
-        if name.startswith("setup_")
-        and name not in ("setup_test", "setup_step", *JOBS)
+        if name.startswith("setup_") and name not in ("setup_test", "setup_step", *JOBS)
     ]
     link = make_connection_set()
     return [

@@ -61,7 +61,7 @@ class Alert(models.Model):
     told_at = models.DateTimeField(null=True, blank=True, editable=False)
     over_told_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects = ScopedManager()
+    objects = ScopedManager("connection_set", key="details__record", some=True)
 
     class Meta:
         ordering = ["-id"]
