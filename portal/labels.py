@@ -209,7 +209,22 @@ TRIAL = {
     "taken_in": Label("Newly carried", "add_circle", "busy", "By the filter."),
     "mended": Label("Mended", "check_circle", "good", "It failed before."),
     "differs": Label("Comes out differently", "edit", "wait"),
+    "constant": Label("Only a constant differs", "edit_note", "off"),
     "same": Label("Comes out the same", "check_circle", "good"),
+    "delete_blocked": Label("Delete would be refused", "block", "bad"),
+    "delete_still_blocked": Label("Delete refused as before", "block", "wait"),
+    "delete_new": Label(
+        "Would now be deleted", "delete", "bad", "The present version leaves it."
+    ),
+    "delete_left": Label(
+        "No longer deleted", "remove_circle", "wait", "The present version deletes it."
+    ),
+    "delete_contested": Label(
+        "Changed there since", "call_split", "wait", "The map's conflict rule decides."
+    ),
+    "deleted": Label("Would be deleted", "delete", "wait"),
+    "delete_absent": Label("Already gone there", "check_circle", "off"),
+    "delete_out": Label("Not in scope", "block", "off", "By filter or company."),
     "out_of_scope": Label("Not in scope", "block", "off", "By filter or company."),
 }
 

@@ -3,9 +3,9 @@ the target would refuse is found by writing it in a transaction that is rolled b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, replace
 
 from syncengine.connectors.base import (
     Connector,
@@ -18,67 +18,26 @@ from syncengine.connectors.base import (
 )
 from syncengine.errors import RecordError
 from syncengine.initial import has_rows, read_request
-from syncengine.mapping.compiled import CompiledLeg, Resolved, Row, named_values
+from syncengine.mapping.compiled import (
+    BoundLeg,
+    CompiledLeg,
+    Resolved,
+    Row,
+    named_values,
+)
 from syncengine.mapping.types import equal
+from syncengine.trial_causes import Causes, only_constants
+from syncengine.trial_deletes import Fate, Removal, judged, operations, removals
+from syncengine.trial_records import (
+    CapturedChange,
+    ChangedColumn,
+    LegTrial,
+    TriedRecord,
+    Verdict,
+)
 
 SECONDS = 20.0
 """So long one question to a system may take."""
-
-
-class Verdict(StrEnum):
-    """What the draft changes for one record, the worst first."""
-
-    REFUSED = "refused"
-    FAILS = "fails"
-    STILL_REFUSED = "still_refused"
-    STILL_FAILS = "still_fails"
-    LEFT_OUT = "left_out"
-    TAKEN_IN = "taken_in"
-    MENDED = "mended"
-    DIFFERS = "differs"
-    SAME = "same"
-    OUT_OF_SCOPE = "out_of_scope"
-
-
-@dataclass(frozen=True, slots=True)
-class ChangedColumn:
-    """A column of the target that would get another value; `before` is None where the
-    present version writes none. `written` and `was_written` tell nulls from columns
-    that a version does not write."""
-
-    column: str
-    before: str | None
-    after: str | None
-    was_written: bool = True
-    written: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class TriedRecord:
-    """One source record under both versions. With a failure `code`, `column` and
-    `message` say why."""
-
-    key: Row
-    origin: str
-    verdict: Verdict
-    code: str = ""
-    column: str = ""
-    message: str = ""
-    changes: tuple[ChangedColumn, ...] = ()
-
-
-@dataclass(frozen=True)
-class LegTrial:
-    """One direction. `records` are in the order they were read; `missing` counts the
-    asked-for keys that the source has no more."""
-
-    records: tuple[TriedRecord, ...] = ()
-    missing: int = 0
-    origins: Mapping[str, int] = field(default_factory=dict)
-
-    def of(self, *verdicts: Verdict) -> list[TriedRecord]:
-        """The records with one of these verdicts."""
-        return [record for record in self.records if record.verdict in verdicts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,41 +58,99 @@ def try_leg(
     *,
     keys: Mapping[str, Sequence[Row]],
     sample: int,
+    captured: Sequence[CapturedChange] = (),
 ) -> LegTrial:
     """Map a sample of the rows that either version takes, and the records of `keys`
-    (source keys of the present version, by where they come from), under both. Leaves
-    nothing written. Raises what the connectors raise; a system that takes long gives
-    TransientError `cancelled`."""
-    rows, missing = _read(source, draft, present, keys, sample)
-    columns = _columns(draft, present)
+    (source keys of the present version, by where they come from), under both; and
+    replay the deletes of `captured`, in their order. Leaves nothing written. Raises
+    what the connectors raise; a system that takes long gives TransientError
+    `cancelled`."""
     legs = [draft] if present is None else [draft, present]
+    found = _read(source, draft, present, keys, sample, captured)
+    columns, rows = found.columns, found.rows
     mapped = [[_map(leg, columns, row) for leg in legs] for _, row in rows]
-    refused = _refused(target, link, draft, [each[0].row for each in mapped])
-    again: dict[int, Outcome] = {}
-    if present is not None and refused:
-        before = [
-            each[1].row if number in refused else None
-            for number, each in enumerate(mapped)
-        ]
-        again = _refused(target, link, present, before)
+    outcomes = _attempted(
+        target, link, draft, [each[0].row for each in mapped], found.removals[0]
+    )
+    refused = {
+        number for number, one in outcomes.items() if one.kind is OutcomeKind.FAILED
+    }
+    again = _refused_again(target, link, present, mapped, found, refused)
+    causes = Causes(draft, present) if present is not None else None
     bound = draft.bind(columns)
-    resolved: Resolved = tuple({} for _ in draft.source_lookups)
     records = []
     for number, ((origin, row), each) in enumerate(zip(rows, mapped, strict=True)):
-        try:
-            key = bound.source_key(row, resolved)
-        except RecordError:
-            at = dict(zip(columns, row, strict=True))
-            key = tuple(at.get(path) for path in draft.source_key)
-        record = _verdict(draft, present, each, refused.get(number), number in again)
+        outcome = outcomes[number] if number in refused else None
+        record = _verdict(draft, present, causes, each, outcome, number in again)
+        key = _source_key(bound, row)
         records.append(replace(record, key=key, origin=origin))
-    origins: dict[str, int] = {}
-    for origin, _ in rows:
-        origins[origin] = origins.get(origin, 0) + 1
-    return LegTrial(tuple(records), missing, origins)
+    first = len(rows)
+    deletes = [
+        judged(
+            change,
+            found.removals[0][number],
+            found.removals[1][number] if present is not None else None,
+            outcomes.get(first + number),
+            first + number in again,
+            there=now is not None,
+        )
+        for number, (change, now) in enumerate(found.captured)
+    ]
+    told = tuple(one for one in deletes if one is not None)
+    return LegTrial(
+        tuple(records),
+        told,
+        found.missing,
+        sum(one.fate is Fate.UNCLEAR for one in found.removals[0]),
+        dict(Counter(one.origin for one in (*records, *told))),
+    )
+
+
+def _source_key(bound: BoundLeg, row: Row) -> Row:
+    resolved: Resolved = tuple({} for _ in bound.leg.source_lookups)
+    try:
+        return bound.source_key(row, resolved)
+    except RecordError:
+        at = dict(zip(bound.columns, row, strict=True))
+        return tuple(at.get(path) for path in bound.leg.source_key)
+
+
+def _refused_again(
+    target: Connector,
+    link: str,
+    present: CompiledLeg | None,
+    mapped: Sequence[Sequence[_Mapped]],
+    found: _Found,
+    refused: set[int],
+) -> set[int]:
+    """Which of those that the target refuses it refuses of the present version too."""
+    if present is None or not refused:
+        return set()
+    rows = [
+        each[1].row if number in refused else None for number, each in enumerate(mapped)
+    ]
+    removed = [
+        one if len(rows) + number in refused else None
+        for number, one in enumerate(found.removals[1])
+    ]
+    outcomes = _attempted(target, link, present, rows, removed)
+    return {n for n, one in outcomes.items() if one.kind is OutcomeKind.FAILED}
 
 
 # -- reading ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was read: each row once with where it comes from, those that were asked for
+    first; how many keys lead nowhere; the captured deletes with the row that is there;
+    and what each version makes of them."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[str, Row]]
+    missing: int
+    captured: list[tuple[CapturedChange, Row | None]]
+    removals: list[list[Removal]]
 
 
 def _columns(draft: CompiledLeg, present: CompiledLeg | None) -> tuple[str, ...]:
@@ -164,24 +181,46 @@ def _read(
     present: CompiledLeg | None,
     keys: Mapping[str, Sequence[Row]],
     sample: int,
-) -> tuple[list[tuple[str, Row]], int]:
-    """Each row once with where it comes from, those of `keys` first; and how many of
-    the keys lead nowhere."""
+    captured: Sequence[CapturedChange],
+) -> _Found:
     found: dict[Row, str] = {}
     missing = 0
+    keyed = present or draft
     with source.reader() as reader:
         reader.limit(SECONDS)
-        by_key = _request(present or draft, draft, present)
-        by_key = replace(by_key, predicate=None)
+        by_key = replace(_request(keyed, draft, present), predicate=None)
         for origin, wanted in keys.items():
             fitting = [key for key in wanted if len(key) == len(by_key.key)]
             rows = _fetched(reader, by_key, fitting)
             missing += max(len(wanted) - len(rows), 0)
             for row in rows:
                 found.setdefault(row, origin)
+        there = _still_there(reader, by_key, keyed, captured)
+        for change, now in there:
+            if now is not None:
+                found.setdefault(now, change.origin)
+        removed = [
+            removals(reader, leg, keyed, there, by_key.columns)
+            for leg in (draft, present)
+            if leg is not None
+        ]
         for row in _sampled(reader, draft, present, sample):
             found.setdefault(row, "sample")
-    return [(origin, row) for row, origin in found.items()], missing
+    rows_from = [(origin, row) for row, origin in found.items()]
+    return _Found(by_key.columns, rows_from, missing, there, removed)
+
+
+def _still_there(
+    reader: Reader,
+    by_key: ReadRequest,
+    keyed: CompiledLeg,
+    captured: Sequence[CapturedChange],
+) -> list[tuple[CapturedChange, Row | None]]:
+    """Each captured change with the source row of its key, where there is one again."""
+    keys = [one.key for one in captured if len(one.key) == len(by_key.key)]
+    bound = keyed.bind(by_key.columns)
+    now = {_source_key(bound, row): row for row in _fetched(reader, by_key, keys)}
+    return [(one, now.get(one.key)) for one in captured]
 
 
 def _fetched(reader: Reader, request: ReadRequest, keys: Sequence[Row]) -> list[Row]:
@@ -215,11 +254,16 @@ def _map(leg: CompiledLeg, columns: tuple[str, ...], row: Row) -> _Mapped:
         return _Mapped(True, error=error)
 
 
-def _refused(
-    target: Connector, link: str, leg: CompiledLeg, rows: Sequence[Row | None]
+def _attempted(
+    target: Connector,
+    link: str,
+    leg: CompiledLeg,
+    rows: Sequence[Row | None],
+    removed: Sequence[Removal | None],
 ) -> dict[int, Outcome]:
-    """Which of the rows the target would not take, by their number."""
-    operations = [
+    """What the target makes of the rows and then of the deletes, in one transaction
+    that is rolled back, by their number: the deletes' go on behind the rows'."""
+    tried = [
         Operation(
             leg,
             OperationKind.UPSERT,
@@ -231,14 +275,14 @@ def _refused(
         for number, row in enumerate(rows)
         if row is not None
     ]
-    if not operations:
+    tried += operations(leg, removed, len(rows))
+    if not tried:
         return {}
     writer = target.writer(link)
     try:
-        outcomes = writer.probe(operations)
+        return {one.reference: one for one in writer.probe(tried)}
     finally:
         writer.close()
-    return {one.reference: one for one in outcomes if one.kind is OutcomeKind.FAILED}
 
 
 _NOWHERE: Row = ()
@@ -247,6 +291,7 @@ _NOWHERE: Row = ()
 def _verdict(
     draft: CompiledLeg,
     present: CompiledLeg | None,
+    causes: Causes | None,
     mapped: Sequence[_Mapped],
     refused: Outcome | None,
     refused_before: bool,
@@ -272,14 +317,20 @@ def _verdict(
     if refused is not None:
         verdict = Verdict.STILL_REFUSED if refused_before else Verdict.REFUSED
         return said(verdict, refused.code, refused.column, refused.message)
-    if old is None or present is None or new.row is None:
+    if old is None or present is None or causes is None or new.row is None:
         return said(Verdict.SAME)
     if not old.in_scope:
         return said(Verdict.TAKEN_IN)
     if old.row is None:
         return said(Verdict.MENDED)
-    changes = tuple(_changes(draft, present, new.row, old.row))
-    verdict = Verdict.DIFFERS if changes else Verdict.SAME
+    changes = tuple(
+        replace(change, causes=causes.of(change.column))
+        for change in _changes(draft, present, new.row, old.row)
+    )
+    verdict = Verdict.SAME
+    if changes:
+        constant = only_constants(changes)
+        verdict = Verdict.CONSTANT if constant else Verdict.DIFFERS
     return replace(said(verdict), changes=changes)
 
 

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from portal.access import needs
 from portal.accounts.roles import Right
 from portal.editor import examples, services
+from portal.editor.captured import captured_deletes, captured_keys, without
 from portal.editor.content import (
     declare_lookup,
     forget_lookup,
@@ -33,7 +34,7 @@ from portal.editor.showing import (
     summary,
 )
 from portal.editor.texts import FORMATS, read_text, write_text
-from portal.editor.trying import MOST, SAMPLE, captured_keys, try_draft
+from portal.editor.trying import MOST, SAMPLE, try_draft
 from portal.editor.views import changing, edit_address, find_map, refused_answer
 from portal.maps.conversion import to_engine
 from portal.maps.filter_trial import try_filters, untried_filters
@@ -259,14 +260,15 @@ def text_change(request: HttpRequest, map_id: int) -> HttpResponse:
 
 
 def _try(request: HttpRequest, one: Desk) -> dict[str, Any]:
-    waiting = {
-        direction.value: sum(
-            len(keys) for keys in captured_keys(one.table_map, direction).values()
-        )
-        for direction in Direction
-        if one.draft.definition.flows(direction)
-    }
-    return {"sample": SAMPLE, "most": MOST, "waiting": waiting.items()}
+    waiting = []
+    for direction in Direction:
+        if one.draft.definition.flows(direction):
+            deletes = captured_deletes(one.table_map, direction)
+            keys = without(captured_keys(one.table_map, direction), deletes)
+            records = sum(len(each) for each in keys.values())
+            gone = sum(each.deleted for each in deletes)
+            waiting.append((direction.value, records, gone))
+    return {"sample": SAMPLE, "most": MOST, "waiting": waiting}
 
 
 @changing

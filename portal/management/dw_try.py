@@ -58,9 +58,10 @@ def _text(found: DraftTrial) -> str:
 
 
 def _direction(one: DirectionTrial) -> list[str]:
-    lines = [f"{one.direction.value}: {one.total} records"]
+    lines = [f"{one.direction.value}: {one.total} records, {one.deleted} deletes"]
     lines += [
-        f"  {verdict.replace('_', ' ')}: {n}" for verdict, n in one.counts.items()
+        f"  {verdict.replace('_', ' ')}: {n}"
+        for verdict, n in (*one.counts.items(), *one.deletes.items())
     ]
     lines += [
         f"  {each.verdict} {each.code} {each.column}: {each.count} records, "
@@ -68,12 +69,13 @@ def _direction(one: DirectionTrial) -> list[str]:
         for each in one.failures
     ]
     for each in one.changes:
-        lines.append(f"  column {each.column} differs in {each.count} records")
+        lines.append(
+            f"  column {each.column} differs in {each.count} records, in {each.alone} "
+            f"of them alone ({each.cause.lower()})"
+        )
         lines += [
-            f"    {' / '.join(part or '' for part in record.key)}: "
-            f"{change.before!r} -> {change.after!r}"
-            for record in each.examples
-            for change in record.changes
-            if change.column == each.column
+            f"    {step.change.before!r} -> {step.change.after!r}: {step.count}, like "
+            f"{' / '.join(part or '' for part in step.record.key)}"
+            for step in each.steps
         ]
     return lines

@@ -406,8 +406,8 @@ class Writer(Protocol):
         """Make everything applied so far durable. Raises OutageError."""
 
     def probe(self, operations: Sequence[Operation]) -> list[Outcome]:
-        """Try each operation by itself, in order, and undo everything: the FAILED
-        outcomes of those the target refuses."""
+        """Try each operation by itself, in order, and undo everything: the outcome of
+        each, FAILED for those the target refuses."""
 
     def hold(
         self, request: ReadRequest, key: Row

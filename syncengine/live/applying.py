@@ -303,7 +303,11 @@ class Applier:
     def _who(self, single: list[Folded], outcome: Outcome) -> dict[Item, Refusal]:
         """The records a refused transaction is refused for; all when none alone."""
         operations = [found.operation for found in single]
-        found = self._writer.probe(operations)
+        found = [
+            one
+            for one in self._writer.probe(operations)
+            if one.kind is OutcomeKind.FAILED
+        ]
         if not found:
             reason = _refusal(outcome)
             return {one.items[0]: reason for one in single}

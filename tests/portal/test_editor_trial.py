@@ -16,11 +16,18 @@ from django.utils import timezone
 
 from portal.accounts.models import User
 from portal.editor import services
+from portal.editor.captured import captured_deletes, captured_keys
 from portal.editor.content import replace_all
-from portal.editor.trying import DirectionTrial, captured_keys, try_draft
+from portal.editor.trying import DirectionTrial, try_draft
 from portal.history.models import CarriedChange
 from portal.maps.models import TableMap
-from syncengine.mapping.model import ColumnMap, ColumnMapType, Direction
+from portal.sync.models import QueuedChange
+from syncengine.mapping.model import (
+    ColumnMap,
+    ColumnMapType,
+    Direction,
+    OnFilterExit,
+)
 from syncengine.mapping.model import TableMap as Definition
 from tests.factories import (
     make_connection_set,
@@ -45,7 +52,8 @@ def dsns(make_database: Callable[..., str]) -> dict[str, str]:
             " area text, grade int);"
             "INSERT INTO customers VALUES ('c1', 'One', 'No', 'North', 1),"
             " ('c2', 'Two', 'All', 'South', 2), ('c3', 'Three', 'Never', 'North', 3),"
-            " ('c4', 'Four', 'No', NULL, 99)"
+            " ('c4', 'Four', 'No', NULL, 99);"
+            "ALTER TABLE customers REPLICA IDENTITY FULL"
         )
     with psycopg.connect(made["dataverse"]) as opened:
         opened.execute(
@@ -53,7 +61,11 @@ def dsns(make_database: Callable[..., str]) -> dict[str, str]:
             "INSERT INTO areas VALUES (1, 'North');"
             "CREATE TABLE accounts (accountnumber text PRIMARY KEY, name text,"
             " onhold int, areaid int REFERENCES areas, grade int CHECK (grade < 10));"
-            "INSERT INTO accounts VALUES ('c1', 'Eins', 0, 1, 1)"
+            "INSERT INTO accounts VALUES ('c1', 'Eins', 0, 1, 1),"
+            " ('g1', 'Gone', 0, NULL, 1), ('g2', 'Gone', 0, NULL, 1),"
+            " ('g3', 'Changed', 0, NULL, 1), ('g5', 'Gone', 0, NULL, 1);"
+            "CREATE TABLE orders (account text REFERENCES accounts);"
+            "INSERT INTO orders VALUES ('g2')"
         )
     return made
 
@@ -117,8 +129,12 @@ def test_records_that_come_out_differently_are_counted_by_column(
     one = tried(customers, draft)
     (change,) = one.changes
     assert (change.column, change.count) == ("name", 3)
-    (first,) = change.examples[0].changes
-    assert (first.before, first.after) == ("One", "ONE")
+    first = change.steps[0].change
+    assert (first.before, first.after, change.cause) == (
+        "One",
+        "ONE",
+        "Expression",
+    )
 
 
 def test_values_that_fail_anew_and_those_that_are_mended(customers: TableMap) -> None:
@@ -185,6 +201,72 @@ def test_records_of_errors_are_tried_beside_the_sample(customers: TableMap) -> N
     assert one.trial.missing == 1
 
 
+def test_a_constant_does_not_drown_what_else_differs(customers: TableMap) -> None:
+    constant = ColumnMap(
+        None, "grade", ColumnMapType.TO_DATAVERSE_TRANSFORM, default="5"
+    )
+    one = tried(customers, with_lines(constant))
+    assert one.counts == {"still_fails": 1, "constant": 3}
+    account, _, hold = make_definition().columns
+    upper = ColumnMap(
+        None, "name", ColumnMapType.TO_DATAVERSE_TRANSFORM, expression="upper(name)"
+    )
+    one = tried(customers, make_definition(columns=(account, upper, hold, constant)))
+    assert one.counts == {"still_fails": 1, "differs": 3}
+    told = [(each.column, each.cause, each.count, each.alone) for each in one.changes]
+    assert told == [("name", "Expression", 3, 0), ("grade", "Constant", 3, 0)]
+    (step,) = one.changes[1].steps
+    assert (step.change.after, step.count) == ("5", 3)
+
+
+def queue_delete(table_map: TableMap, number: int, key: str) -> None:
+    now = timezone.now()
+    QueuedChange.objects.create(
+        table_map=table_map,
+        direction=FORWARD.value,
+        position=f"0/{number}",
+        ordinal=number,
+        transaction_id="1",
+        committed_at=now,
+        kind="delete",
+        key=[key],
+        key_text=key,
+        columns=["account", "name", "hold", "area", "grade"],
+        old=[key, "Gone", "No", None, "1"],
+    )
+
+
+def test_captured_deletes_are_replayed_and_undone(customers: TableMap) -> None:
+    for number, key in enumerate(("g1", "g2", "g3", "g4", "c1")):
+        queue_delete(customers, number, key)
+    assert not captured_keys(customers, FORWARD)
+    one = tried(customers, make_definition())
+    assert {str(r.key[0]): r.verdict.value for r in one.trial.deletes} == {
+        "g1": "deleted",
+        "g2": "delete_still_blocked",
+        "g3": "delete_contested",
+        "g4": "delete_absent",
+    }
+    assert verdicts(one)["c1"] == "same"
+    blocked = next(each for each in one.failures if each.code != "value_not_in_map")
+    assert (blocked.code, blocked.count) == ("still_referenced", 1)
+    draft = make_definition(finops_filter='account != "g1"')
+    assert tried(customers, draft).deletes["delete_left"] == 1
+
+
+def test_a_row_that_left_the_filter_is_deleted_where_the_draft_says_so(
+    customers: TableMap,
+) -> None:
+    queue_delete(customers, 1, "c1")
+    QueuedChange.objects.update(kind="update", new=["c1", "One", "No", "North", "1"])
+    draft = make_definition(
+        finops_filter='name == "Gone"', on_filter_exit=OnFilterExit.DELETE
+    )
+    one = tried(customers, draft)
+    assert one.deletes == {"delete_contested": 1}
+    assert not tried(customers, make_definition()).deletes
+
+
 def test_a_draft_that_does_not_fit_says_what_is_wrong(customers: TableMap) -> None:
     draft = with_lines(ColumnMap("nothing", "grade", ColumnMapType.TO_DATAVERSE))
     found = try_draft(customers, draft)
@@ -217,7 +299,7 @@ def test_records_carried_over_lately_are_tried_too(customers: TableMap) -> None:
         cursor.execute("SELECT history_ensure_day(%s)", [now.date()])
     names = [field.name for field in CarriedChange._meta.fields]
     values = {name: "" for name in names if name != "id"}
-    for minutes, key in enumerate(("c1", "c4", "c1")):
+    for minutes, key in enumerate(("c1", "c4", "c1", "g5")):
         CarriedChange.objects.create(
             **{
                 **values,
@@ -225,7 +307,7 @@ def test_records_carried_over_lately_are_tried_too(customers: TableMap) -> None:
                 "committed_at": now,
                 "map_id": customers.pk,
                 "direction": FORWARD.value,
-                "kind": "update",
+                "kind": "deleted" if key == "g5" else "updated",
                 "source_key": key,
                 "key_hash": 1,
                 "other_hash": None,
@@ -233,4 +315,7 @@ def test_records_carried_over_lately_are_tried_too(customers: TableMap) -> None:
             }
         )
     assert captured_keys(customers, FORWARD) == {"carried": [("c1",), ("c4",)]}
-    assert tried(customers, make_definition()).trial.origins["carried"] == 2
+    assert tried(customers, make_definition()).trial.origins["carried"] == 3
+    (deleted,) = captured_deletes(customers, FORWARD)
+    assert (deleted.key, deleted.origin) == (("g5",), "carried")
+    assert tried(customers, make_definition()).deletes == {"deleted": 1}

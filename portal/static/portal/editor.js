@@ -7,13 +7,13 @@
 
   /* Search and the choice of lines; what hides a line changes nothing. */
   const textOf = (line) =>
-    [...line.querySelectorAll("input:not([type=checkbox]), .dw-lines__rule, .dw-said__box")]
+    [...line.querySelectorAll("input:not([type=checkbox]), .dw-lines__ruled, .dw-said__box")]
       .map((part) => part.value ?? part.textContent).join(" ").toLowerCase();
   const SHOWN = {
     "": () => true,
     finding: (line) => line.querySelector(".dw-said__one") !== null,
     changed: (line) => line.querySelector(".dw-said__box")?.dataset.state !== "",
-    rule: (line) => line.querySelector("[id^=ruled-]")?.textContent !== "copied",
+    rule: (line) => line.querySelector("[id^=ruled-]")?.textContent.trim() !== "",
     key: (line) => line.querySelector("[name=key]")?.checked,
   };
   const asked = new URLSearchParams(window.location.search);
@@ -37,6 +37,29 @@
         ? `${shown} ${word}` : `${shown} of ${lines.length} ${word}`;
     }
   };
+  /* A name that its field cuts off is told below it in full. */
+  const letterWidth = (field) => {
+    if (!field) return 0;
+    const ink = document.createElement("canvas").getContext("2d");
+    ink.font = getComputedStyle(field).font;
+    return ink.measureText("m".repeat(40)).width / 40;
+  };
+  const tellWhole = (scope) => {
+    const fields = [...scope.querySelectorAll("input + [data-whole]")]
+      .map((whole) => [whole.previousElementSibling, whole]);
+    const letter = letterWidth(fields[0]?.[0]);
+    const cut = fields.map(([field]) => field.value.length * letter > field.clientWidth - 18);
+    fields.forEach(([field, whole], at) => {
+      whole.hidden = !cut[at];
+      whole.textContent = cut[at] ? field.value.replace(/[._]/g, "$&\u200b") : "";
+    });
+  };
+  document.addEventListener("input", (event) => {
+    const cell = event.target.matches?.("[data-grid] input[list]") && event.target.parentElement;
+    if (cell) tellWhole(cell);
+  });
+  const widths = new ResizeObserver((seen) => seen.forEach((one) => tellWhole(one.target)));
+
   const onSearch = (event) => {
     if (event.target.matches?.("[data-line-search]")) remembered.text = event.target.value;
     else if (event.target.matches?.("[data-line-show]")) remembered.show = event.target.value;
@@ -51,6 +74,8 @@
     const area = grid();
     if (!area || area.dataset.settled) return;
     area.dataset.settled = "1";
+    widths.disconnect();
+    widths.observe(area);
     const text = area.querySelector("[data-line-search]");
     const show = area.querySelector("[data-line-show]");
     if (text) text.value = remembered.text;

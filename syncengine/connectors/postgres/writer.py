@@ -326,8 +326,8 @@ class PostgresWriter:
         return LegStatements(leg, self._settings.schema, casts)
 
     def probe(self, operations: Sequence[Operation]) -> list[Outcome]:
-        """Try each operation by itself and undo everything: who is refused, and why."""
-        refused: list[Outcome] = []
+        """Try each operation by itself and undo everything: what becomes of each."""
+        found: list[Outcome] = []
         groups = self._prepare(operations, strict=True)
         try:
             connection = self._open()
@@ -335,12 +335,12 @@ class PostgresWriter:
             connection.execute(_MARK, [MARK_PREFIX, self._link])
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
             for group in groups:
-                refused.extend(self._try(connection, group))
+                found.extend(self._try(connection, group))
         except psycopg.Error as error:
             raise self._engine_error(error) from error
         finally:
             self._abandon()
-        return refused
+        return found
 
     def _apply_group(self, group: Group) -> list[Outcome]:
         with self._pipeline() as pipeline:
@@ -365,7 +365,7 @@ class PostgresWriter:
             meaning.reference = group.operations[0].reference
             return [meaning]
         connection.execute("RELEASE SAVEPOINT attempt")
-        return [o for o in outcomes if o.kind is OutcomeKind.FAILED]
+        return outcomes
 
     # -- settling and loading -------------------------------------------------------
 
