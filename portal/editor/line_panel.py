@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from portal.editor.checking import check
+from portal.editor.decision_context import decision_context
+from portal.editor.decision_form import Grid
 from portal.editor.forms import OWN, SHARED
 from portal.editor.pickers import facts
 from portal.editor.showing import Desk, frame
@@ -13,12 +16,14 @@ from syncengine.mapping.model import Side
 from syncengine.mapping.value_pairs import ambiguities, write_pairs
 
 
-def panel_context(one: Desk, line_id: int) -> dict[str, Any]:
+def panel_context(one: Desk, line_id: int, grid: Grid | None = None) -> dict[str, Any]:
     """The columns of the line with types and samples, the keys its references can be
     looked up by, and its rule. Raises NotFound when the line is gone."""
     line = one.draft.line(line_id)
     definition = one.draft.definition
     tables = tables_of(one.table_map.connection_set, definition)
+    found = check(one.table_map, one.draft, tables) if line.decision else None
+    findings = found.lines.get(line_id, ()) if found else ()
     values = ""
     if line.value_map:
         values = f"{SHARED}{line.value_map}"
@@ -30,6 +35,7 @@ def panel_context(one: Desk, line_id: int) -> dict[str, Any]:
         names.append(line.value_map)
     return {
         **frame(one, "columns"),
+        **decision_context(one, line, tables, findings, grid),
         "line_id": line_id,
         "line": line,
         "ends": [

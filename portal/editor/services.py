@@ -226,6 +226,11 @@ def ready(wanted: content.TableMap) -> content.TableMap:
         for pair in wanted.key
         if not (pair.finops and pair.dataverse)
     ]
+    reasons += [
+        f"The decision table of line {number} asks a column without a name."
+        for number, line in enumerate(lines, 1)
+        if line.decision is not None and not all(line.decision.sources)
+    ]
     if reasons:
         raise Refusal(
             "The draft is not finished.", code="draft_unfinished", reasons=reasons

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from portal.editor import example_views, part_views, views
+from portal.editor import decision_views, example_views, part_views, views
 
 _MAP = "maps/<int:map_id>/edit/"
 
@@ -26,6 +26,11 @@ urlpatterns = [
     path(f"{_MAP}lines/<int:line_id>/move/", views.line_move, name="map_edit_move"),
     path(f"{_MAP}lines/<int:line_id>/panel/", views.line_panel, name="map_edit_panel"),
     path(f"{_MAP}lines/<int:line_id>/rule/", views.line_rule, name="map_edit_rule"),
+    path(
+        f"{_MAP}lines/<int:line_id>/decision/",
+        decision_views.line_decision,
+        name="map_edit_decision",
+    ),
     path(
         f"{_MAP}lines/<int:line_id>/lookup/",
         views.line_lookup,

@@ -110,7 +110,7 @@ def _grid(one: Desk, focus: str = "") -> dict[str, Any]:
     }
 
 
-def _regridded(
+def regridded(
     request: HttpRequest, table_map: TableMap, focus: str = ""
 ) -> HttpResponse:
     """The grid anew, after lines came, went or moved."""
@@ -240,7 +240,7 @@ def line_add(request: HttpRequest, map_id: int) -> HttpResponse:
     except Refusal as refused:
         return refused_answer(request, refused)
     side = "dataverse" if line.finops else "finops"
-    return _regridded(request, table_map, f"{side}-{draft.next_id - 1}")
+    return regridded(request, table_map, f"{side}-{draft.next_id - 1}")
 
 
 def _at_its_side(one: Desk, place: str) -> dict[str, str]:
@@ -272,7 +272,7 @@ def line_remove(request: HttpRequest, map_id: int, line_id: int) -> HttpResponse
         services.change(table_map, edit, "remove line", user=request.user)  # type: ignore[arg-type]
     except Refusal as refused:
         return refused_answer(request, refused)
-    return _regridded(request, table_map, focus)
+    return regridded(request, table_map, focus)
 
 
 @changing
@@ -290,7 +290,7 @@ def line_move(request: HttpRequest, map_id: int, line_id: int) -> HttpResponse:
         place = others.index(wanted) if wanted in others else len(others)
         return move_line(line_id, place)(draft)
 
-    return _answer(request, map_id, edit, f"move {line_id}", _regridded)
+    return _answer(request, map_id, edit, f"move {line_id}", regridded)
 
 
 @needs(Right.SEE, of=TableMap, all_companies=True)
@@ -321,7 +321,7 @@ def line_lookup(request: HttpRequest, map_id: int, line_id: int) -> HttpResponse
         map_id,
         edit,
         f"lookup {line_id}",
-        lambda request, table_map: _regridded(
+        lambda request, table_map: regridded(
             request, table_map, f"{side.value}-{line_id}"
         ),
     )

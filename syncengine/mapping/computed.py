@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from syncengine.errors import RecordError
 from syncengine.mapping.decisions import ALWAYS, DecisionRule, DecisionTable
@@ -16,6 +16,7 @@ from syncengine.mapping.expressions import (
 from syncengine.mapping.guards import GuardRule, fold, folded
 from syncengine.mapping.model import ColumnMap, ColumnMapType, Direction, Severity, Side
 from syncengine.mapping.problems import Problems, mismatch, names_of
+from syncengine.mapping.schema import ColumnType
 from syncengine.mapping.types import compatible, converter
 from syncengine.mapping.value_tables import (
     Decisions,
@@ -170,10 +171,7 @@ class _DecisionMaker:
         if ends is None or not self._complete():
             return None
         types = [end.value_type for end in ends]
-        try:
-            read_conditions(table, types)
-        except RecordError as error:
-            self._mismatch(f"A condition of the decision table does not fit: {error}")
+        if not self._conditions(types):
             return None
         results = self._results()
         guards = self._guards(results, default) if results is not None else None
@@ -198,6 +196,15 @@ class _DecisionMaker:
             subject=("shape", *names_of(self._column_map)),
         )
         return False
+
+    def _conditions(self, types: Sequence[ColumnType]) -> bool:
+        for number, rule in enumerate(self._table.rules, 1):
+            try:
+                read_conditions(replace(self._table, rules=(rule,)), types)
+            except RecordError as error:
+                self._mismatch(f"A condition of rule {number} does not fit: {error}")
+                return False
+        return True
 
     def _results(self) -> list[str | None] | None:
         target, made = self._target, []

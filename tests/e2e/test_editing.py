@@ -77,7 +77,7 @@ def write_description_in_capitals(page: Page) -> None:
     source.press("Alt+Enter")
     rule = line.get_by_test_id("panel").get_by_label("Expression")
     rule.fill("upper(description)")
-    expect(line.get_by_test_id("rule")).to_contain_text("= upper(description)")
+    expect(line.get_by_test_id("ruled")).to_contain_text("= upper(description)")
     expect(line.get_by_test_id("said")).not_to_contain_text("DIPV")
     assert not page.evaluate(CUT_OFF)
     source.press("Alt+ArrowDown")

@@ -54,6 +54,7 @@ OF_LINES = (
     "map_edit_remove",
     "map_edit_move",
     "map_edit_rule",
+    "map_edit_decision",
     "map_edit_lookup",
 )
 ALL = (

@@ -87,6 +87,7 @@
       if (line) line.hidden = false;
       wanted.focus();
       wanted.scrollIntoView({ block: "nearest" });
+      if (wanted.dataset.panel) wanted.click();
     }
   };
   document.addEventListener("DOMContentLoaded", settle);
@@ -139,8 +140,63 @@
     const panel = event.detail.target;
     if (panel.id?.startsWith("panel-") && panel.matches("td")) {
       if (beginPair(panel)) return;
-      panel.querySelector("input, select, textarea")?.focus();
+      (panel.querySelector("[data-decision] tbody [data-cell]")
+        ?? panel.querySelector("input, select, textarea"))?.focus();
     }
+  });
+
+  /* The grid of a decision table. Its rules are kept by the server, which says where the
+     focus goes after a step; a spreadsheet's cells are pasted from a cell on. */
+  const cellOf = (table, place) => table.querySelector(`[data-cell="${place}"]`);
+  const settleRules = () => {
+    document.querySelectorAll("[data-decision][data-focus]").forEach((table) => {
+      cellOf(table, table.dataset.focus)?.focus();
+      table.removeAttribute("data-focus");
+    });
+  };
+  document.addEventListener("htmx:afterSettle", settleRules);
+  document.addEventListener("paste", (event) => {
+    const cell = event.target.closest?.("[data-decision] tbody [data-cell]");
+    const text = event.clipboardData?.getData("text/plain") ?? "";
+    if (!cell || cell.readOnly || !/[\t\n]/.test(text.trim())) return;
+    event.preventDefault();
+    const table = cell.closest("[data-decision]");
+    const [at, column] = cell.dataset.cell.split("-");
+    Object.entries({ paste: text, at, column }).forEach(([name, value]) => {
+      const field = table.querySelector(`[type=hidden][name="${name}"]`);
+      field.disabled = false;
+      field.value = value;
+    });
+    table.querySelector("[data-paste]").click();
+  });
+  document.addEventListener("keydown", (event) => {
+    const cell = event.target.closest?.("[data-decision] [data-cell]");
+    if (!cell) return;
+    const table = cell.closest("[data-decision]");
+    const rule = cell.closest("[data-rule]");
+    const press = (scope, selector) => {
+      event.preventDefault();
+      scope.querySelector(selector)?.click();
+    };
+    if (event.altKey) {
+      const scope = rule ?? cell.closest("th");
+      const keys = rule
+        ? { ArrowUp: "[data-rule-up]", ArrowDown: "[data-rule-down]",
+            Insert: "[data-rule-add]", Delete: "[data-rule-remove]" }
+        : { ArrowLeft: "[data-left]", ArrowRight: "[data-right]",
+            Delete: "[data-remove-source]" };
+      if (keys[event.key]) press(scope, keys[event.key]);
+      return;
+    }
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    const [at, column] = cell.dataset.cell.split("-");
+    const row = at === "source" ? -1 : Number(at);
+    const next = cellOf(table, `${row + (event.shiftKey ? -1 : 1)}-${column}`);
+    if (next) {
+      next.focus();
+      next.select();
+    } else if (!event.shiftKey) press(table, "[data-testid=add-rule]");
   });
 
   /* Who types a default wants one. */
