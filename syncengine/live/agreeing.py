@@ -128,7 +128,12 @@ class Agreement:
     def note(self, own: Sequence[Transaction], configuration: Configuration) -> None:
         """Note what this stream has written since the last call, and what the opposite
         one wrote; call when the users' changes before that have been carried over."""
-        self._wrote(configuration)
+        self.wrote(configuration)
+        memory = self._memory
+        if memory.forgot:
+            # What is forgotten now could still cross with what was changed on the
+            # target before this moment.
+            memory.since, memory.forgot = self._target_reader().position(), False
         if own:
             self._echoed(own, configuration)
 
@@ -163,7 +168,9 @@ class Agreement:
         if unknown or record in memory.wrote:
             memory.doubtful[record] = None
 
-    def _wrote(self, configuration: Configuration) -> None:
+    def wrote(self, configuration: Configuration) -> None:
+        """Note what this stream has written since the last call, committed or not: of
+        a large transaction after each portion, for its records are many."""
         memory = self._memory
         for leg in configuration.legs:
             if not leg.written:
@@ -175,9 +182,7 @@ class Agreement:
             for key in written:
                 record = (map_id, key)
                 if memory.wrote.add(record):
-                    # What is forgotten now could still cross with what was changed
-                    # on the target before this moment.
-                    memory.since = self._target_reader().position()
+                    memory.forgot = True
                 if record in memory.echoed:
                     memory.doubtful[record] = None
 
@@ -344,6 +349,8 @@ class Memory:
 
     def __init__(self) -> None:
         self.since = ""
+        self.forgot = False
+        """Something was, since `since` was set."""
         self.wrote = Recent()
         self.echoed = Recent()
         self.doubtful: dict[Record, None] = {}

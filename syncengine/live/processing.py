@@ -151,6 +151,7 @@ class Processor:
             if stop():
                 raise Stopped
             bench.lag_seconds = _age(transaction)
+            bench.agreement.wrote(bench.configuration)
             self._reporter.running()
 
         bench.large.apply(transaction, bench.written, pulse)
