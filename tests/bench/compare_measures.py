@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
@@ -13,6 +12,7 @@ from syncengine.mapping.model import Direction, Side
 from syncengine.reconcile import compare
 from tests.bench.cluster import database, execute, fetch, settle
 from tests.bench.maps import MAPPED, Link
+from tests.bench.peak import peak_megabytes
 from tests.bench.report import Limit, Result
 from tests.bench.tables import (
     CUSTOMERS,
@@ -100,7 +100,7 @@ def _compare(link: Link, results: Any) -> None:
             "seconds": time.monotonic() - began,
             "equal": found.equal,
             "differences": found.compared - found.equal,
-            "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "megabytes": peak_megabytes(),
         }
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from syncengine.ports import Carried, LegMode
 from tests.bench import history
 from tests.bench.live_measures import Flow, Running, Ways, mapped_tables
 from tests.bench.maps import LINK, LINKED, MAPPED, Link
+from tests.bench.peak import peak_megabytes
 from tests.engine.memory import MemoryState, MemoryStream
 from tests.servers import PostgresServer
 
@@ -246,8 +246,7 @@ def _copy(link: Link, tasks: Any, results: Any, go: Event) -> None:
                     for name in ("exported", "inserted", "updated", "failed")
                 }
             )
-        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        results.put({"kilobytes": used})
+        results.put({"kilobytes": round(peak_megabytes() * 1024)})
     except Exception as error:
         results.put(f"copy failed: {error!r}")
         raise

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from tests.bench.cluster import settle
 from tests.bench.engine import LiveProcess, engine
 from tests.bench.live_measures import Running, Setting, native
+from tests.bench.peak import peak_megabytes
 from tests.bench.report import Limit, Result
 from tests.servers import PostgresServer
 
@@ -62,11 +62,3 @@ def large_transaction(
 def _megabytes(running: Running) -> float:
     flow = running.flows["L"]
     return peak_megabytes(flow.pid) if isinstance(flow, LiveProcess) else 0.0
-
-
-def peak_megabytes(process: int) -> float:
-    """The most memory a process has had at once."""
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"process {process} tells no peak memory")

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from syncengine.mapping.model import Side
 from tests.bench.cluster import execute
 from tests.bench.engine import LiveProcess
-from tests.bench.large_measures import peak_megabytes
 from tests.bench.load import accounts, customers
 from tests.bench.maps import LINK, MAPPED, Link
+from tests.bench.peak import peak_megabytes
 from tests.bench.tables import CUSTOMERS, SOURCE, TARGET
 
 ROWS = 100_000
