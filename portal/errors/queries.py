@@ -78,6 +78,11 @@ class ErrorFilter:
         )
 
     @property
+    def some_open(self) -> bool:
+        """True when errors that can be retried may be in the list."""
+        return self.state in (WAITING, "all", *OPEN_ERROR_STATES)
+
+    @property
     def shared(self) -> str:
         """The column all errors of the list share, with an index before the id."""
         if self.cause is not None:

@@ -79,10 +79,22 @@ def error_list(request: HttpRequest) -> HttpResponse:
 @needs(Right.SEE, picked={"ids": SyncError})
 @require_safe
 def error_live(request: HttpRequest) -> HttpResponse:
-    """The changing cells of the listed errors."""
+    """The changing cells of the listed errors; of one that a page was opened with, and
+    that is closed by now, what can be done with it as well."""
     ids = chosen_ids(request.GET.get("ids", "").split(","))
+    errors = list(queries.errors_by_id(ids))
+    of_page = request.GET.get("page") == "open" and len(ids) == 1
     return render(
-        request, "portal/_error_cells.html", {"errors": queries.errors_by_id(ids)}
+        request,
+        "portal/_error_cells.html",
+        {
+            "errors": errors,
+            "closed": [
+                error
+                for error in errors
+                if of_page and error.state not in OPEN_ERROR_STATES
+            ],
+        },
     )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from portal.errors.models import Conflict
+from portal.history.copied import Copy, last_copy, sentence, ways_of
 from portal.history.keys import fits
 from portal.history.models import CarriedChange, HistoryGap
 from portal.history.timeline import changes_of, columns_of
@@ -21,7 +22,7 @@ from syncengine.errors import EngineError
 from syncengine.mapping.model import ColumnMap, Direction, Side
 from syncengine.preview import PreviewRecord
 
-UNKNOWN = "unknown: before history was kept"
+UNKNOWN = "unknown: no change of it is kept, and no initial sync went over it"
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,10 @@ def fields(table_map: TableMap, key: str) -> Fields:
         return Fields(table_map, key, trouble=trouble or "No side has this record.")
     gap = HistoryGap.objects.filter(map_id=table_map.pk).order_by("-ended_at").first()
     settled = _settled(table_map, key)
+    companies = {record.key[0] for record in records.values() if record.key}
+    copy = last_copy(table_map, companies)
     lines = [
-        _field(line, records, changes, settled, gap)
+        _field(line, records, changes, settled, gap, copy)
         for line in definition(table_map).columns
         if line.finops or line.dataverse
     ]
@@ -117,6 +120,7 @@ def _field(
     changes: Sequence[CarriedChange],
     settled: Sequence[Conflict],
     gap: HistoryGap | None,
+    copy: Copy | None,
 ) -> Field:
     values = {side.value: _present(line.on(side), side, records) for side in Side}
     write = _last_write(line, changes)
@@ -124,8 +128,10 @@ def _field(
     if conflict is not None:
         origin = _of_conflict(conflict)
         origins = {side.value: origin for side in Side}
-    elif write is not None:
+    elif write is not None and not _copied_since(write, values, copy):
         origins = _of_write(write, line, records, values, gap)
+    elif copy is not None and ways_of(copy, line):
+        origins = _of_copy(copy, line, records, gap)
     else:
         origins = {
             side.value: Origin(UNKNOWN, known=False) for side in Side if line.on(side)
@@ -215,6 +221,65 @@ def _of_write(
             **common,
         ),
     }
+
+
+def _copied_since(
+    write: _Write, values: Mapping[str, str | None], copy: Copy | None
+) -> bool:
+    """Whether an initial sync gave both sides another value after the write."""
+    target = Direction(write.change.direction).target.value
+    return (
+        copy is not None and copy.at > write.change.at and values[target] != write.value
+    )
+
+
+def _of_copy(
+    copy: Copy,
+    line: ColumnMap,
+    records: Mapping[Direction, PreviewRecord],
+    gap: HistoryGap | None,
+) -> dict[str, Origin]:
+    ways = ways_of(copy, line)
+    if any(_differs(line, way, records) for way in ways):
+        changed = Origin(
+            f"changed on one side since initial sync {copy.run} made both equal, and "
+            "not carried over",
+        )
+        return {side.value: changed for side in Side if line.on(side)}
+    missed = gap is not None and gap.ended_at > copy.at
+    maybe = ", unless a later change was among those not kept" if missed else ""
+    stuck = [one for one in records.values() if one.error and not one.columns]
+    if stuck:
+        maybe = ", unless it was changed since: it cannot be carried over now"
+    found = {}
+    for side in Side:
+        if line.on(side):
+            way = next((one for one in ways if one.target is side), None)
+            found[side.value] = Origin(
+                f"{sentence(copy, line, ways, side)}{maybe}",
+                "" if len(ways) > 1 else ways[0].source.value,
+                at=copy.at,
+                version=copy.version,
+                rule=_rule(line, records.get(way), side.value) if way else "",
+            )
+    return found
+
+
+def _differs(
+    line: ColumnMap, way: Direction, records: Mapping[Direction, PreviewRecord]
+) -> bool:
+    """Whether carrying the line over now would change the other side, or fail."""
+    record = records.get(way)
+    written = (line.on(way.target) or "").casefold()
+    if record is None:
+        return False
+    if record.error_column and record.error_column.casefold() == written:
+        return True
+    return any(
+        column.differs
+        for column in record.columns
+        if column.column.casefold() == written
+    )
 
 
 def _rule(line: ColumnMap, record: PreviewRecord | None, target: str) -> str:

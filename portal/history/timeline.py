@@ -360,11 +360,12 @@ def _copies(
             map_name=maps[leg.run.table_map_id].name,
             direction=leg.direction,
             kind="copy",
-            message="An initial sync went over all records"
+            message=f"Initial sync {leg.run_id} went over all records"
             + (f" of {leg.legal_entity}" if leg.legal_entity else "")
             + f": {leg.inserted:,} added, {leg.updated:,} changed, "
             f"{leg.unchanged:,} equal already, {leg.failed:,} failed.",
-            link=reverse("map_tab", args=[leg.run.table_map_id, "initial-sync"]),
+            link=reverse("run_page", args=[leg.run_id]),
+            version=leg.run.version,
         )
         for leg in legs
         if leg.finished_at is not None

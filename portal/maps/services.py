@@ -15,6 +15,7 @@ from portal.activity import services as activity
 from portal.alerts.services import SCHEMA_CHANGED, clear_alert
 from portal.approvals import services as approvals
 from portal.environments.models import ConnectionSet
+from portal.labels import SIDES
 from portal.maps import health, preparation, removal, scope_changes
 from portal.maps.health import Warned
 from portal.maps.models import Leg, MapState, TableMap
@@ -383,6 +384,7 @@ def _create_run(
         error_limit=options.error_limit,
         error_percent=options.error_percent,
         position=table_map.run_order,
+        version=str(table_map.version or ""),
         requested_by=user,
         correlation_id=result.correlation_id,
     )
@@ -395,7 +397,7 @@ def _sentence(table_map: TableMap, old: str, details: dict[str, object]) -> str:
     if details.get("discarded_changes"):
         text += f", {details['discarded_changes']} queued changes thrown away"
     if "master" in details:
-        text += f", master {Side(str(details['master'])).value}"
+        text += f", {SIDES[str(details['master'])]} wins where both have a record"
     return text + "."
 
 

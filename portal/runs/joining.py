@@ -114,6 +114,7 @@ def _join(
             legal_entities=codes,
             master=Side(master or masters.get(table_map.pk, maps.DEFAULT_MASTER)).value,
             position=table_map.run_order,
+            version=str(table_map.version or ""),
             requested_by=user,
             correlation_id=change.correlation_id,
         )

@@ -106,6 +106,7 @@ def again(
         legal_entities=run.legal_entities,
         master=Side(master or run.master).value,
         position=run.table_map.run_order,
+        version=str(run.table_map.version or ""),
         requested_by=user,
         correlation_id=correlation_id or activity.new_correlation_id(),
     )

@@ -84,6 +84,13 @@ class InitialSyncRun(models.Model):
         max_length=10, choices=Outcome.choices, blank=True, default="", db_default=""
     )
     legal_entities = models.JSONField(default=list, db_default=[], blank=True)
+    version = models.CharField(
+        max_length=150,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Publisher and version of the map when the run was asked for.",
+    )
     position = models.IntegerField(
         default=0,
         db_default=0,

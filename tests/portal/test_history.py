@@ -24,6 +24,7 @@ from portal.history.models import CarriedChange, HistoryGap
 from portal.history.recording import Recorder
 from portal.history.timeline import timeline
 from portal.maps.models import TableMap
+from portal.runs.models import InitialSyncRun, LegRun
 from syncengine.mapping.model import Direction
 from syncengine.ports import CarriedChange as Change
 from tests.factories import make_connection_set, make_environment, make_map, make_user
@@ -353,7 +354,52 @@ def test_every_field_says_which_side_version_and_rule_it_is_from(
         reverse("record_fields"), {"map": real.pk, "key": "C-1"}
     ).content.decode()
     assert "unless a later change was among those not kept" in text
-    assert "Unknown: before history was kept" in text
+    assert "Unknown: no change of it is kept" in text
+
+
+@pytest.mark.django_db
+def test_fields_without_a_kept_change_are_from_the_last_initial_sync(
+    real: TableMap,
+) -> None:
+    key = {"source_key": "C-1", "target_key": "C-1"}
+    kept(
+        real,
+        **key,
+        key_hash=hashed("C-1", company=False),
+        after='{"name":"New","onhold":"2"}',
+        before="{}",
+    )
+    run = InitialSyncRun.objects.create(
+        table_map=real, master="finops", state="completed", version="contoso 1.0.0.0"
+    )
+    done = {"run": run, "state": "completed", "finished_at": timezone.now()}
+    only = LegRun.objects.create(
+        **done, direction=TO_DATAVERSE, order=1, exported=1, inserted=1
+    )
+
+    def told(name: str) -> Mapping[str, origins.Origin]:
+        fields = origins.fields(real, "C-1").fields
+        return next(one.origins for one in fields if one.finops == name)
+
+    there = told("account")
+    assert there["finops"].sentence == f"made on FinOps before initial sync {run.pk}"
+    assert there["dataverse"].sentence == (
+        f"copied from FinOps by initial sync {run.pk}"
+    )
+    assert (there["dataverse"].version, there["dataverse"].rule) == (
+        "contoso 1.0.0.0",
+        "copy",
+    )
+    assert there["dataverse"].at == only.finished_at
+    # The write agrees with what is there; of the other, only the copy can be newer.
+    assert told("name")["dataverse"].sentence == "carried over from FinOps"
+    assert "changed on one side since initial" in told("hold")["dataverse"].sentence
+    LegRun.objects.filter(pk=only.pk).update(inserted=0, unchanged=1)
+    assert told("account")["dataverse"].sentence.endswith(", or equal already")
+    LegRun.objects.create(**done, direction=TO_FINOPS, order=2)
+    for origin in told("account").values():
+        assert origin.sentence.startswith("equal on both sides since initial sync")
+        assert origin.sentence.endswith("from FinOps where both had it")
 
 
 def test_the_rate_is_a_setting() -> None:

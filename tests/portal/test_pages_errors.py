@@ -237,6 +237,20 @@ def test_the_live_cells_follow_the_state(admin_client: Client) -> None:
     ).content.decode()
     assert "Resolved" in text
     assert text.count("hx-swap-oob") == 3
+    # The page of an error that was open offers no more what needs an open one.
+    text = admin_client.get(
+        reverse("error_live"), {"ids": error.pk, "page": "open"}
+    ).content.decode()
+    assert text.count("hx-swap-oob") == 6
+    assert "Its history" in text
+    assert "retry-one" not in text
+
+
+def test_closed_errors_are_not_offered_to_be_retried(admin_client: Client) -> None:
+    make_error(make_map(), state="dismissed")
+    for state, offered in (("dismissed", False), ("all", True)):
+        page = admin_client.get(reverse("error_list"), {"state": state})
+        assert ('data-testid="retry-all"' in page.content.decode()) == offered
 
 
 def test_the_download_has_what_the_filter_shows_and_runs_no_formula(
