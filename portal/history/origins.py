@@ -212,8 +212,10 @@ def _of_write(
             target,
         )
         return {target: changed, source: Origin(f"made on {SIDES[source]}", source)}
+    # A retry reads the record as it is by then.
+    latest = ", then at the latest" if change.phase == "retry" else ""
     return {
-        source: Origin(f"made on {SIDES[source]}{maybe}", source, **common),
+        source: Origin(f"made on {SIDES[source]}{latest}{maybe}", source, **common),
         target: Origin(
             f"carried over from {SIDES[source]}{maybe}",
             source,
