@@ -111,6 +111,11 @@ class Pipeline:
         self._sync()
         self._flush()
 
+    def push(self) -> None:
+        """Let the server begin with what was sent, though nobody waits for it yet."""
+        self._libpq.send_flush_request()
+        self._flush()
+
     def rows(self, result: PGresult | None) -> list[tuple[Any, ...]]:
         """The rows of a result as tuples of text."""
         if result is None or not result.ntuples:

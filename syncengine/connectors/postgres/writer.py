@@ -460,6 +460,7 @@ class _Unit:
         companies: CompanyCache,
     ) -> None:
         self._prepare = prepare
+        self._pipeline = pipeline
         self._writer = GroupWriter(pipeline, statements, companies)
 
     def apply(self, operations: Sequence[Operation]) -> list[Outcome]:
@@ -467,6 +468,7 @@ class _Unit:
         outcomes: list[Outcome] = []
         for group in self._prepare(operations):
             outcomes += self._writer.apply(group)
+        self._pipeline.push()
         return outcomes
 
 
