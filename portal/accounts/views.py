@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth import views as django_views
+from django.contrib.auth.forms import PasswordResetForm
 from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse_lazy
@@ -83,9 +86,28 @@ class SignOutView(django_views.LogoutView):
         return super().post(request, *args, **kwargs)
 
 
+class ForgottenForm(PasswordResetForm):
+    """Also for whoever was invited and has set no password yet: their link may be too
+    old, or lost."""
+
+    def get_users(self, email: str) -> Iterator[User]:
+        """Active users with this mail address."""
+        found = User.objects.filter(email__iexact=email, is_active=True)
+        return (user for user in found if _same_address(email, user.email))
+
+
+def _same_address(given: str, stored: str) -> bool:
+    """The database may take letters for equal that belong to another's address."""
+    first, second = (
+        unicodedata.normalize("NFKC", text).casefold() for text in (given, stored)
+    )
+    return first == second
+
+
 class ForgottenView(FrameMixin, django_views.PasswordResetView):
     """Asks for the mail address; says the same whether there is such a user or not."""
 
+    form_class = ForgottenForm
     template_name = "portal/password_forgotten.html"
     email_template_name = "portal/mail/password.txt"
     html_email_template_name = "portal/mail/password.html"

@@ -133,6 +133,19 @@ def test_a_forgotten_password_is_mailed_and_set(bob: User, server: MailServer) -
     assert kinds.get().message == "bob set a password by a mailed link."
 
 
+def test_who_was_invited_and_lost_the_mail_asks_for_another(
+    bob: User, server: MailServer
+) -> None:
+    bob.set_unusable_password()
+    bob.save()
+    gone = make_user(Role.AUDITOR, name="gone", email="gone@example.com")
+    gone.is_active = False
+    gone.save()
+    for address in ("BOB@example.com", "gone@example.com", "nobody@example.com"):
+        Client().post(reverse("admin_password_reset"), {"email": address})
+    assert [mail["To"] for mail in server.messages] == ["bob@example.com"]
+
+
 def test_a_command_is_noted_with_who_gave_it(
     bob: User, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
