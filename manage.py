@@ -30,7 +30,10 @@ def main() -> None:
     """Run one management command; a bad setting is one sentence, not a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     log_less(sys.argv[1:])
+    from portal import garbage
     from portal.embedded import EmbeddedError, ensure_running
+
+    garbage.look_seldom()
 
     try:
         if needs_servers(sys.argv[1:]):

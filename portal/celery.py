@@ -13,13 +13,23 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import (
+    beat_init,
+    celeryd_after_setup,
+    setup_logging,
+    worker_process_init,
+)
+
+from portal import garbage
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 if "celery" in os.path.basename(sys.argv[0] or "") or sys.argv[0].endswith(
     os.path.join("celery", "__main__.py")
 ):
     os.environ.setdefault("DUALWRITE_PROCESS", "worker")
+    garbage.look_seldom()
+    if "beat" in sys.argv:  # it makes no page's address: the pages need not be loaded
+        os.environ.setdefault("CELERY_SKIP_CHECKS", "yes")
 
 PR_SET_PDEATHSIG = 1
 
@@ -53,3 +63,10 @@ def _die_with_the_parent(**_: Any) -> None:
     if sys.platform != "linux":
         return
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@celeryd_after_setup.connect
+@beat_init.connect
+def _keep_loaded(**_: Any) -> None:
+    """Before the worker's processes are forked: they share what is loaded."""
+    garbage.keep_loaded()

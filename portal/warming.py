@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gc
-
 from django.urls import get_resolver
+
+from portal import garbage
 
 
 def warm() -> None:
@@ -12,5 +12,4 @@ def warm() -> None:
     looking for garbage among all modules took a tenth of a second, time and again, in
     the middle of somebody's page."""
     _ = get_resolver().reverse_dict
-    gc.collect()
-    gc.freeze()
+    garbage.keep_loaded()
