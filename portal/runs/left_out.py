@@ -77,7 +77,7 @@ def _broken_off(connection_set: ConnectionSet) -> list[tuple[InitialSyncRun, Leg
 def skip(run: InitialSyncRun, *, user: User | None = None) -> None:
     """Take the companies of a run that broke off live, without copying their rows.
     Refused where they take part already, or are being copied."""
-    _refuse_unless_broken_off(run)
+    refuse_unless_broken_off(run)
     scopes.take_away(run.table_map_id, run.pk)
     maps.bump_revision([run.table_map.connection_set_id])
     clear_alert(ALERT, table_map=run.table_map, about=run.companies)
@@ -100,7 +100,7 @@ def again(
     correlation_id: str = "",
 ) -> InitialSyncRun:
     """Copy the rows of the companies of a run that broke off once more."""
-    _refuse_unless_broken_off(run)
+    refuse_unless_broken_off(run)
     made = InitialSyncRun.objects.create(
         table_map=run.table_map,
         legal_entities=run.legal_entities,
@@ -144,7 +144,8 @@ def broken_off(runs: Sequence[InitialSyncRun]) -> set[int]:
     }
 
 
-def _refuse_unless_broken_off(run: InitialSyncRun) -> None:
+def refuse_unless_broken_off(run: InitialSyncRun) -> None:
+    """Raise ActionForbidden where there is nothing to repeat or to skip."""
     if not broken_off([run]):
         raise ActionForbidden(
             f"No copy of {run.companies or 'companies'} has broken off in "

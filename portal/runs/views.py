@@ -153,25 +153,28 @@ def _ask(
     question: dict[str, Any],
     act: Callable[[], object],
     done: str,
+    check: Callable[[], object] | None = None,
 ) -> HttpResponse:
-    """Show the question; once it is answered, act and go back."""
+    """Show the question; once it is answered, act and go back. Where `check` refuses
+    there is nothing to ask."""
     back = safe_next(
         request, reverse("map_tab", args=[run.table_map_id, "initial-sync"])
     )
     refused: Refusal | None = None
-    if request.method == "POST":
-        try:
+    try:
+        if check is not None:
+            check()
+        if request.method == "POST":
             act()
-        except Refusal as caught:
-            refused = caught
-        else:
             messages.success(request, done)
             return redirect(back)
+    except Refusal as caught:
+        refused = caught
     return page(
         request,
         "portal/run_question.html",
         {"run": run, "question": question, "refused": refused, "next": back},
-        title=question["title"],
+        title=f"Initial sync of {run.table_map.name}" if refused else question["title"],
         status=409 if refused else 200,
     )
 
@@ -226,6 +229,7 @@ def run_again(request: HttpRequest, pk: int) -> HttpResponse:
         question,
         lambda: left_out.again(run, user=request.user),
         f"The rows of {run.companies} are copied again.",
+        check=lambda: left_out.refuse_unless_broken_off(run),
     )
 
 
@@ -250,6 +254,7 @@ def run_skip(request: HttpRequest, pk: int) -> HttpResponse:
         question,
         lambda: left_out.skip(run, user=request.user),
         f"{run.companies}: changes are carried over from now on.",
+        check=lambda: left_out.refuse_unless_broken_off(run),
     )
 
 

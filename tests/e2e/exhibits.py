@@ -43,12 +43,14 @@ def make() -> None:
     present = TableMap.objects.get(name=OF_MAPS)
     spare = _spare_map(present)
     make_comparison(spare, 60)
-    make_run(
+    broken = make_run(
         spare,
         state="failed",
         message="The connection to Dataverse was lost.",
         legal_entities=["usmf"],
     )
+    # That its company is left out of the map is what can be repeated or skipped.
+    spare.legs.create(direction="finops_to_dataverse", scope=broken.pk)
     Approval.objects.create(
         table_map=spare,
         direction="finops_to_dataverse",

@@ -207,11 +207,17 @@ def test_a_copy_of_companies_that_was_cancelled_is_repeated_or_skipped(
     assert "Not copied" in admin_client.get(path).content.decode()
     tab = text_of(admin_client, "map_tab", table_map.pk, "initial-sync")
     assert "Copy again" in tab
+    asked = admin_client.get(reverse("run_again", args=[first.pk]))
+    assert asked.status_code == 200
+    assert "Copy the rows of demf again?" in asked.content.decode()
     admin_client.post(reverse("run_again", args=[first.pk]))
     second = InitialSyncRun.objects.latest("pk")
     assert (second.legal_entities, second.state) == (["demf"], "waiting")
     refused = admin_client.post(reverse("run_skip", args=[first.pk]))
     assert refused.status_code == 409
+    nothing_to_ask = admin_client.get(reverse("run_skip", args=[first.pk]))
+    assert nothing_to_ask.status_code == 409
+    assert "confirm-run-question" not in nothing_to_ask.content.decode()
     admin_client.post(reverse("run_cancel", args=[second.pk]))
     admin_client.post(reverse("run_skip", args=[second.pk]))
     admin_client.post(reverse("run_skip", args=[first.pk]))
