@@ -17,6 +17,9 @@ from portal.accounts.roles import Right
 from portal.editor import examples, services
 from portal.editor.captured import captured_deletes, captured_keys, without
 from portal.editor.content import (
+    Draft,
+    Edit,
+    change_line,
     declare_lookup,
     forget_lookup,
     move_key,
@@ -148,6 +151,11 @@ def _settings(request: HttpRequest, one: Desk) -> dict[str, Any]:
         table = tables[side].table(definition.table(side))
         unique.append((side.value, table.keys if table else ()))
     return {
+        "keyless": [
+            (number, line)
+            for number, line in one.draft.lines
+            if line.finops and line.dataverse and not one.draft.is_key(line)
+        ],
         "unique": unique,
         "settings": [
             (name, label, kinds.choices, getattr(definition, name).value)
@@ -191,6 +199,8 @@ def _settings_edit(fields: Any) -> Any:
         return move_key(number, -1)
     if what == "key_down":
         return move_key(number, 1)
+    if what == "key_add":
+        return _into_key(number)
     if what == "key_remove":
         return remove_key(number)
     if what == "lookup_forget":
@@ -202,6 +212,13 @@ def _settings_edit(fields: Any) -> Any:
         if fields.get(name) in list(kind):
             values[name] = kind(fields[name])
     return set_values(**values)
+
+
+def _into_key(line_id: int) -> Edit:
+    def edit(draft: Draft) -> Draft:
+        return change_line(line_id, draft.line(line_id), key=True)(draft)
+
+    return edit
 
 
 def _declaration(fields: Any) -> LookupDeclaration:

@@ -10,6 +10,7 @@ from django.utils.http import urlencode
 
 from portal.maps.filter_trial import MapTrial, SideTrial, try_filters, untried_filters
 from portal.maps.models import TableMap
+from portal.overview.filter_help import EXAMPLES, Examples
 from syncengine.filter_trial import RowCount
 from syncengine.mapping.compiled import Row
 from syncengine.mapping.model import Side
@@ -55,6 +56,11 @@ class FilterCard:
     too_long: bool
     excerpt: Excerpt | None
     rows: Sequence[SampleRow]
+
+    @property
+    def examples(self) -> Examples:
+        """Filters of this side, with what they say."""
+        return EXAMPLES[self.one.side]
 
     @property
     def matching(self) -> str:

@@ -80,6 +80,7 @@ def write_description_in_capitals(page: Page) -> None:
     expect(line.get_by_test_id("ruled")).to_contain_text("= upper(description)")
     expect(line.get_by_test_id("said")).not_to_contain_text("DIPV")
     assert not page.evaluate(CUT_OFF)
+    expect(page.get_by_test_id("undo")).to_be_enabled()
     source.press("Alt+ArrowDown")
     expect(page.get_by_label("Dataverse column of line 2", exact=True)).to_have_value(
         "msdyn_description"

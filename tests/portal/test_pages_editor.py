@@ -442,6 +442,30 @@ def test_a_map_of_108_lines_asks_no_more_than_a_small_one(
     assert len(page.context["lines"]) == 108
 
 
+def test_a_line_becomes_a_part_of_the_key_on_its_page(
+    admin_client: Client, begun: TableMap
+) -> None:
+    page = admin_client.get(address("map_edit_part", begun, "settings"))
+    assert [line.finops for _, line in page.context["keyless"]] == ["name", "hold"]
+    path = address("map_edit_settings", begun)
+    admin_client.post(path, {"what": "key_add", "number": "2"})
+    key = draft(begun).definition.key
+    assert [pair.finops for pair in key] == ["account", "name"]
+    admin_client.post(path, {"what": "key_add", "number": "99"})
+    assert draft(begun).definition.key == key
+
+
+def test_a_change_offers_to_be_undone(admin_client: Client, begun: TableMap) -> None:
+    def undo(text: str) -> str:
+        return text.partition('id="undo"')[2].partition(">")[0]
+
+    page = admin_client.get(address("map_edit", begun)).content.decode()
+    assert "disabled" in undo(page)
+    answer = admin_client.post(address("map_edit_add", begun)).content.decode()
+    assert 'hx-swap-oob="true"' in undo(answer)
+    assert "disabled" not in undo(answer)
+
+
 # -- who may --------------------------------------------------------------------------
 
 

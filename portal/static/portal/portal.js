@@ -51,7 +51,8 @@
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
     const fresh = event.detail.fragment.firstElementChild;
     const { target } = event.detail;
-    if (held(target) || (fresh && fresh.innerHTML === target.innerHTML)) {
+    const same = fresh && fresh.innerHTML === target.innerHTML && fresh.disabled === target.disabled;
+    if (held(target) || same) {
       event.detail.shouldSwap = false;
     }
   });
