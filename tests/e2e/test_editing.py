@@ -41,6 +41,11 @@ def test_a_map_is_edited_tried_published_and_run(
     try:
         page.reload()
         page.get_by_test_id("begin").click()
+        decide_by_rules(page)
+        page.goto(f"/maps/{map_id}/edit/discard/")
+        page.locator(".dw-page button[type=submit]").last.click()
+        page.goto(f"/maps/{map_id}/edit/")
+        page.get_by_test_id("begin").click()
         write_description_in_capitals(page)
         try_it(page)
         page.get_by_test_id("then").get_by_role("link", name="Publish").click()
@@ -62,6 +67,35 @@ def test_a_map_is_edited_tried_published_and_run(
         portal.dw("versions", TERMS, "--use", "1.0.0.0")
         portal.dw("run", TERMS, "--skip-initial-sync")
         portal.sql(ERP).execute(CHANGE, [before, term])
+
+
+PASTE = """one => {
+    const clipboardData = new DataTransfer();
+    clipboardData.setData("text/plain", "10\\t1\\n\\t2\\n");
+    one.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+}"""
+
+
+def decide_by_rules(page: Page) -> None:
+    """Rules are typed, told wrong, added by keyboard and pasted."""
+    place = page.get_by_label("FinOps column of line").evaluate_all(
+        "all => all.findIndex((one) => one.value === 'numberofdays')"
+    )
+    line = page.get_by_test_id("line").nth(place)
+    line.get_by_label("Dataverse column of line").press("Alt+Enter")
+    page.get_by_test_id("begin-decision-dataverse").click()
+    result = page.get_by_label("Result of rule 1")
+    result.fill("many")
+    expect(page.get_by_test_id("decision-said")).to_contain_text("DIPV1030")
+    result.fill("1")
+    expect(page.get_by_test_id("decision-said")).to_be_empty()
+    result.press("Enter")
+    added = page.get_by_label("Condition 1 of rule 2")
+    expect(added).to_be_focused()
+    added.evaluate(PASTE)
+    expect(page.get_by_label("Result of rule 3")).to_have_value("2")
+    expect(page.get_by_label("Condition 1 of rule 2")).to_have_value("10")
+    assert not page.evaluate(CUT_OFF)
 
 
 def write_description_in_capitals(page: Page) -> None:
