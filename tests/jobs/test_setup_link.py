@@ -51,7 +51,10 @@ def test_a_link_is_made_though_command_and_worker_are_killed_within_a_step(
     file.write_text(
         yaml.safe_dump({"environments": environments, "connection_sets": [link]})
     )
-    command = ("setup", str(file), "--maps", TAX_GROUPS, ROLES, "--master", "finops")
+    command = (
+        *("setup", str(file), "--maps", TAX_GROUPS, ROLES, "--master", "finops"),
+        *("--fill-company", "msdyn_taxgroups=USMF"),
+    )
 
     plan = portal.ask(*command, "--plan", "--json").json
     assert (plan["plan"], plan["created"]) == (True, False)
@@ -84,6 +87,8 @@ def test_a_link_is_made_though_command_and_worker_are_killed_within_a_step(
         running.wait()
         portal.worker.kill_group()
         holding.rollback()
+    given = portal.rows("SELECT state, rows FROM setup_stamping")
+    assert given == [("done", 1)]
     portal.start()
     wait_until(
         lambda: portal.rows("SELECT state FROM setup_setupdraft") == [("done",)],
