@@ -278,7 +278,11 @@ def test_the_page_finds_a_record_and_says_when_nothing_is_known(
     assert "Nothing is known of &lt;b&gt;C-9" in nothing
     elsewhere = make_map(name="other")
     asked = {"key": "c-1", "map": elsewhere.pk}
-    assert "Nothing is known" in admin_client.get(address, asked).content.decode()
+    text = admin_client.get(address, asked).content.decode()
+    assert "Nothing is known" in text
+    # Of a map that was chosen both systems are asked all the same.
+    assert 'data-testid="record-fields"' in text
+    assert 'data-testid="record-fields"' not in nothing
 
 
 @pytest.mark.django_db
