@@ -47,7 +47,8 @@ def record(options: argparse.Namespace, console: Console) -> Result:
         else f"Nothing is known of a record {found.text}."
     )
     if options.fields:
-        known = [origins.fields(one, options.key) for one in found.maps]
+        maps = found.maps or ([chosen] if chosen else [])
+        known = [origins.fields(one, options.key) for one in maps]
         document["fields"] = [origins.document(one) for one in known]
         text = "\n\n".join([text, *map(_fields, known)])
     return Result(document, text)
