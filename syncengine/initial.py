@@ -28,6 +28,7 @@ from syncengine.mapping.compiled import (
     Resolved,
     Row,
     named_values,
+    salvaged_values,
 )
 from syncengine.mapping.model import Side
 from syncengine.ports import Journal, RecordFailure
@@ -409,6 +410,7 @@ class _Mapper:
             column=error.column,
             remote=error.remote,
             source_row=dict(zip(self._leg.source_paths, row, strict=True)),
+            mapped_row=salvaged_values(self._bound, row, self._resolved),
         )
 
     def _refused(self, row: Row | None, mapped: Row, outcome: Outcome) -> RecordFailure:

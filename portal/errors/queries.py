@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -328,6 +328,16 @@ def _payload_lines(error: SyncError) -> list[PayloadLine]:
         if name not in seen_target
     ]
     return lines
+
+
+def is_unmade(error: SyncError, lines: Sequence[PayloadLine]) -> bool:
+    """True when no row for the other side could be made of the record: the failing
+    column has no value to be written."""
+    if error.operation == "delete":
+        return False
+    return not error.mapped_row or any(
+        line.failed and not line.has_target for line in lines
+    )
 
 
 def held_together(error: SyncError) -> int:

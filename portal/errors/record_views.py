@@ -31,10 +31,12 @@ def error_rows(request: HttpRequest, error_id: int) -> HttpResponse:
     """The rows of an error beside what both sides hold now."""
     error = _found(error_id)
     now = beside.now(error)
+    lines = queries.payload_lines(error, now)
+    unmade = queries.is_unmade(error, lines)
     return render(
         request,
         "portal/_error_rows.html",
-        {"error": error, "lines": queries.payload_lines(error, now), "now": now},
+        {"error": error, "lines": lines, "unmade": unmade, "now": now},
     )
 
 
@@ -88,9 +90,11 @@ def _page(
 ) -> HttpResponse:
     is_open = error.state in OPEN_ERROR_STATES
     missing = mending.missing_value(error) if is_open else None
+    lines = queries.payload_lines(error)
     context: dict[str, Any] = {
         "error": error,
-        "lines": queries.payload_lines(error),
+        "lines": lines,
+        "unmade": queries.is_unmade(error, lines),
         "known": CODES.get(error.code),
         "is_open": is_open,
         "others": queries.held_together(error),

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from syncengine.awaiting import awaited
-from syncengine.connectors.base import is_part
+from syncengine.connectors.base import OperationKind, is_part
+from syncengine.errors import EngineError
 from syncengine.live.routing import Item, Refusal, Routed
 from syncengine.mapping.causes import HELD, Recovery, recovery_of
-from syncengine.mapping.compiled import Row, named_values
+from syncengine.mapping.compiled import Row, named_values, salvaged_values
 from syncengine.mapping.dangling import shown_key
 from syncengine.mapping.model import OnError
 from syncengine.ports import RecordFailure
@@ -99,11 +100,20 @@ def _awaited(item: Item, reason: Refusal) -> str:
 
 
 def mapped_values(item: Item) -> dict[str, str | None]:
-    """What would have been written, by target column path."""
+    """What would have been written, by target column path; of a record that cannot be
+    mapped, what could be made of it all the same."""
     leg = item.leg.compiled
-    if leg is None or item.row is None:
+    if leg is None:
         return {}
-    return named_values(leg.slots, item.row)
+    if item.row is not None:
+        return named_values(leg.slots, item.row)
+    if item.refusal is None or item.kind is not OperationKind.UPSERT:
+        return {}
+    try:
+        bound = leg.bind(item.columns)
+    except EngineError:
+        return {}
+    return salvaged_values(bound, item.source_row, item.leg.resolved)
 
 
 def _last_per_record(failures: Sequence[RecordFailure]) -> list[RecordFailure]:

@@ -179,6 +179,15 @@ def named_values(
     return named
 
 
+def salvaged_values(
+    bound: BoundLeg, row: Row, resolved: Resolved
+) -> dict[str, str | None]:
+    """What can be made of a row that cannot be mapped, by column path."""
+    found = bound.salvage(row, resolved)
+    slots = [bound.leg.slots[index] for index in found]
+    return named_values(slots, list(found.values()))
+
+
 @dataclass(frozen=True)
 class CompiledLeg:
     """One direction of a map, ready to run.
@@ -248,6 +257,8 @@ class BoundLeg:
     `key(row, resolved)`: the target key alone (cheap; same errors).
     `source_key(row, resolved)`: the key on the source, for people and for re-reading;
     a reference that is not resolved stands for its part (`dangling`).
+    `salvage(row, resolved)`: of a row that `map` refuses the values that can be made,
+    by slot; for people to see what is wrong and what is not.
     `references`: per source lookup, the index in the row of its reference column, or
     None when the layout already has the path (nothing to resolve).
     """
@@ -259,4 +270,5 @@ class BoundLeg:
     map: Callable[[Row, Resolved], Row]
     key: Callable[[Row, Resolved], Row]
     source_key: Callable[[Row, Resolved], Row]
+    salvage: Callable[[Row, Resolved], Mapping[int, str | None]]
     references: tuple[int | None, ...]

@@ -9,6 +9,7 @@ the one to blame.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NoReturn
@@ -164,6 +165,7 @@ class Binder:
             map=row,
             key=key,
             source_key=source_key,
+            salvage=writer.salvage(values),
             references=layout.references,
         )
 
@@ -308,6 +310,25 @@ class _Writer:
         code = compile(f"def row_function(r, s):\n {body}\n", "<map>", "exec")
         exec(code, self._namespace, made)  # noqa: S102
         return made["row_function"]
+
+    def salvage(
+        self, values: Sequence[str]
+    ) -> Callable[[Row, Resolved], dict[int, str | None]]:
+        """A function of row and resolved lookups that gives the values, by their
+        places, that can be made each by itself."""
+
+        @cache
+        def functions() -> list[Callable[[Row, Resolved], Any]]:
+            return [self.function(value, (), None) for value in values]
+
+        def salvaged(row: Row, resolved: Resolved) -> dict[int, str | None]:
+            found: dict[int, str | None] = {}
+            for index, evaluate in enumerate(functions()):
+                with suppress(Exception):
+                    found[index] = evaluate(row, resolved)
+            return found
+
+        return salvaged
 
     def _explainer(
         self, plans: Sequence[Plan], values: Sequence[str]

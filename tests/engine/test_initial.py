@@ -144,7 +144,10 @@ def test_bad_rows_are_told_with_column_and_reason_and_the_rest_arrives(
     assert group.source_row["customergroupid"] == "99"
     assert group.mapped_row["name"] == "Name of GROUP"
     assert "99" in group.message
-    assert journal.failures["usmf", "HOLD"].column == "msdyn_onholdstatus"
+    hold = journal.failures["usmf", "HOLD"]
+    assert hold.column == "msdyn_onholdstatus"
+    assert hold.mapped_row["name"] == "Name of HOLD"
+    assert hold.column not in hold.mapped_row
 
 
 def test_what_the_target_refuses_is_told_with_its_own_words(

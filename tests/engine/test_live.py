@@ -161,6 +161,9 @@ def test_one_refused_record_delays_nobody_and_retry_reads_the_present_row(
     assert errors["BAD"].code == "value_not_in_map"
     assert errors["BAD"].column == "hold"
     assert "Unknown" in errors["BAD"].message
+    made = errors["BAD"].mapped_row
+    assert (made["accountnumber"], made["name"]) == ("BAD", "Bad")
+    assert "hold" not in made
     assert errors["LONG"].code == "value_too_long"
     assert errors["LONG"].column == "name"
     link.state.retry_all()

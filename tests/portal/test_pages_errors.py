@@ -131,6 +131,7 @@ def test_one_error_shows_both_rows_and_marks_the_column(admin_client: Client) ->
     assert lines["x"].has_source
     text = response.content.decode()
     assert "fails here" in text
+    assert "carried over whole or not at all" in text
     assert "null value in column" in text
     assert "Müller" in text
 
