@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from tests.servers import directory
+from tests.servers import directory, memory
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -121,7 +121,7 @@ class RunningPortal(Portal):
     """A supervisor on a data directory of its own, with the sample companies."""
 
     def __init__(self, address: str) -> None:
-        super().__init__(address, directory() / "var")
+        super().__init__(address, directory(memory()) / "var")
         self.data.mkdir()
         self.output = self.data.parent / "output.txt"
         port = self.address.rpartition(":")[2]
