@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from portal.embedded import launch
-from tests.servers import directory
+from tests.servers import directory, memory
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -81,7 +81,7 @@ class Run:
 
 @pytest.fixture
 def data() -> Iterator[Path]:
-    path = directory() / "var"
+    path = directory(memory()) / "var"
     path.mkdir()
     yield path
     while Run.started:
