@@ -26,6 +26,8 @@ DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 FAST = {
     **{"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"},
     "max_wal_size": "512MB",
+    # In the data's directory, so that a server that is killed leaves nothing behind.
+    "dynamic_shared_memory_type": "mmap",
 }
 MEMORY = Path("/dev/shm")  # noqa: S108 - directories there have names of their own
 ROOM = 8 << 30
