@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from portal.access import needs
 from portal.accounts.roles import Right
 from portal.accounts.scope import scope_of
-from portal.errors import causes, mending, owning, queries
+from portal.errors import causes, hidden, mending, owning, queries
 from portal.errors.models import ErrorGroup, SyncError
 from portal.errors.queries import ErrorFilter
 from portal.maps.models import TableMap
@@ -51,7 +51,8 @@ def cause_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 def cause_page(request: HttpRequest, cause_id: int) -> HttpResponse:
     """One cause: what it means, how to mend it, and some of its records."""
-    found = causes.explained(cause_id, scope_of(request.user))
+    scope = scope_of(request.user)
+    found = causes.explained(cause_id, scope)
     if found is None:
         raise Http404("This cause does not exist any more.")
     return page(
@@ -60,6 +61,7 @@ def cause_page(request: HttpRequest, cause_id: int) -> HttpResponse:
         {
             "found": found,
             "cause": found.cause,
+            "hidden": hidden.hidden_values(found.cause, scope),
             "people": owning.people(found.cause),
             **_mending(found.samples),
         },

@@ -70,7 +70,7 @@ def known_total(filters: ErrorFilter) -> int | None:
     """How many errors the filter selects, from the counts of causes; None where they
     do not say."""
     column = COUNTED.get(filters.state)
-    if column is None or filters.key or filters.scope.parts:
+    if column is None or filters.key or filters.value or filters.scope.parts:
         return None
     number = Coalesce(Sum(column), 0)
     if filters.state == ErrorState.OPEN.value:

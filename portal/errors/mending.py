@@ -18,6 +18,7 @@ from portal.maps.conversion import to_engine
 from portal.maps.models import TableMap
 from portal.refusals import Refusal
 from syncengine.mapping.model import ColumnMap, Direction, Side
+from syncengine.mapping.model import TableMap as Definition
 
 if TYPE_CHECKING:
     from portal.accounts.models import User
@@ -28,15 +29,21 @@ SHOWN = 200
 
 
 @dataclass(frozen=True)
-class MissingValue:
-    """A value without a meaning. `known` are the pairs the value map has, `offered`
-    the values of the other side in it; `maps` get a new version; `hindrances` say why
-    nothing can be added now."""
+class Missed:
+    """A value that a line's value map lacks on the side it comes from."""
 
     line: ColumnMap
     side: Side
     column: str
     value: str
+
+
+@dataclass(frozen=True)
+class MissingValue(Missed):
+    """A value without a meaning. `known` are the pairs the value map has, `offered`
+    the values of the other side in it; `maps` get a new version; `hindrances` say why
+    nothing can be added now."""
+
     other: Side
     other_column: str
     value_map: str
@@ -66,25 +73,19 @@ def missing_value(error: SyncError) -> MissingValue | None:
     table_map = error.table_map
     if error.code != CODE or table_map.version is None:
         return None
-    direction = Direction(error.direction)
-    definition = to_engine(table_map.version)
-    line = growing.value_line(definition, direction.target, error.column)
-    column = line.on(direction.source) if line is not None else None
-    if line is None or column is None:
+    missed = _missed(error, to_engine(table_map.version))
+    if missed is None:
         return None
-    value = error.source_row.get(column)
-    index = 0 if direction.source is Side.FINOPS else 1
-    pairs = line.values or ()
-    if value is None or value.casefold() in {pair[index].casefold() for pair in pairs}:
-        return None
+    line, direction = missed.line, Direction(error.direction)
+    index, pairs = _index(direction.source), line.values or ()
     maps = (
         list(shared_values.users_of(line.value_map)) if line.value_map else [table_map]
     )
     return MissingValue(
         line=line,
-        side=direction.source,
-        column=column,
-        value=value,
+        side=missed.side,
+        column=missed.column,
+        value=missed.value,
         other=direction.target,
         other_column=error.column,
         value_map=line.value_map or "",
@@ -95,7 +96,37 @@ def missing_value(error: SyncError) -> MissingValue | None:
     )
 
 
-def editor_query(error: SyncError, missing: MissingValue | None) -> str:
+def missed_values(
+    table_map: TableMap, errors: Sequence[SyncError]
+) -> dict[int, Missed]:
+    """The values that these errors of one map still miss in a value map, by error."""
+    if table_map.version is None or not any(one.code == CODE for one in errors):
+        return {}
+    definition = to_engine(table_map.version)
+    found = {one.pk: _missed(one, definition) for one in errors if one.code == CODE}
+    return {pk: missed for pk, missed in found.items() if missed is not None}
+
+
+def _missed(error: SyncError, definition: Definition) -> Missed | None:
+    direction = Direction(error.direction)
+    line = growing.value_line(definition, direction.target, error.column)
+    column = line.on(direction.source) if line is not None else None
+    if line is None or column is None:
+        return None
+    value = error.source_row.get(column)
+    index = _index(direction.source)
+    known = {pair[index].casefold() for pair in line.values or ()}
+    if value is None or value.casefold() in known:
+        return None
+    return Missed(line, direction.source, column, value)
+
+
+def _index(side: Side) -> int:
+    """Where the value of a side stands in a pair."""
+    return 0 if side is Side.FINOPS else 1
+
+
+def editor_query(error: SyncError, missing: Missed | None) -> str:
     """Has the editor show the line of the failing column and open its rule, with the
     value that it does not know begun as a pair."""
     if not error.column:

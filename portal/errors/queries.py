@@ -11,6 +11,7 @@ from django.db.models.functions import Lower
 from django.utils.http import urlencode
 
 from portal.accounts.scope import EVERYTHING, Scope, scope_of
+from portal.errors import hidden
 from portal.errors.beside import Now
 from portal.errors.models import OPEN_ERROR_STATES, ErrorGroup, ErrorState, SyncError
 from portal.errors.owning import people
@@ -29,7 +30,8 @@ SHORT_KEY_LIMIT = 1_000
 
 @dataclass(frozen=True)
 class ErrorFilter:
-    """What the list is narrowed to. `fixed_map` when it is a map's own tab."""
+    """What the list is narrowed to. `fixed_map` when it is a map's own tab. `value` is
+    one that the cause's text hides, looked for in its newest open errors only."""
 
     map_id: int | None = None
     direction: str = ""
@@ -37,6 +39,7 @@ class ErrorFilter:
     state: str = WAITING
     key: str = ""
     cause: int | None = None
+    value: str = ""
     owner: str = ""
     fixed_map: bool = False
     scope: Scope = EVERYTHING
@@ -51,13 +54,15 @@ class ErrorFilter:
         if state not in (WAITING, "all", *ErrorState.values):
             state = WAITING
         direction = values.get("direction", "")
+        cause = _whole(values.get("cause", ""))
         return ErrorFilter(
             map_id=map_id if map_id is not None else chosen,
             direction=direction if direction in DirectionChoices.values else "",
             code=values.get("code", "").strip(),
             state=state,
             key=values.get("key", "").strip(),
-            cause=_whole(values.get("cause", "")),
+            cause=cause,
+            value=values.get("value", "") if cause is not None else "",
             owner=_owner(values.get("owner", "")),
             fixed_map=map_id is not None,
             scope=scope_of(user),
@@ -109,6 +114,7 @@ class ErrorFilter:
             "state": "" if self.state == WAITING else self.state,
             "key": self.key,
             "cause": str(self.cause or ""),
+            "value": self.value,
             "owner": self.owner,
         }
         return [(name, value) for name, value in values.items() if value]
@@ -145,6 +151,9 @@ def matching(filters: ErrorFilter) -> QuerySet[SyncError]:
         rows = sharing(rows, "table_map_id", filters.map_id)
     if filters.cause is not None:
         rows = sharing(rows, "cause_id", filters.cause)
+        if filters.value:
+            found = hidden.errors_with(filters.cause, filters.value, filters.scope)
+            rows = rows.filter(pk__in=found)
     if filters.direction:
         rows = rows.filter(direction=filters.direction)
     if filters.code or filters.owner:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 from django.db.models import QuerySet
 
-from portal.errors import mending, owning, services
+from portal.errors import hidden, mending, owning, services
 from portal.errors.causes import causes, documents
 from portal.errors.models import OPEN_ERROR_STATES, SyncError
 from portal.errors.queries import ErrorFilter
@@ -24,7 +25,7 @@ def register(add: Add) -> None:
         "--by-cause", action="store_true", help="causes, those with most records first"
     )
     parser.add_argument(
-        "--cause", nargs="+", type=int, metavar="ID", help="only errors of these causes"
+        "--cause", nargs="+", type=int, metavar="ID", help="only of these causes"
     )
     parser.add_argument(
         "--assign",
@@ -113,7 +114,13 @@ def by_cause(options: argparse.Namespace) -> Result:
     """Causes with open errors, those with most records first."""
     found = find_map(options.map) if options.map else None
     rows = causes(ErrorFilter(map_id=found.pk if found else None))
+    if options.cause:
+        owning.find_causes(options.cause)
+        rows = rows.filter(pk__in=options.cause)
     document = documents(rows)
+    if options.cause:
+        for entry, cause in zip(document, rows, strict=True):
+            entry["hidden"] = hidden.document(hidden.hidden_values(cause))
     lines = [
         [
             entry["id"],
@@ -130,7 +137,16 @@ def by_cause(options: argparse.Namespace) -> Result:
         if lines
         else "There are no open errors."
     )
+    if options.cause and document:
+        text = "\n\n".join([text, *map(_hidden, document)])
     return Result({"causes": document}, text)
+
+
+def _hidden(cause: dict[str, Any]) -> str:
+    found = cause["hidden"]
+    rows = [[one["value"], f"{one['records']:,}"] for one in found["values"]]
+    head = f"Cause {cause['id']}, values in its newest {found['sampled']:,} records"
+    return f"{head}:\n{table(rows, ('value', 'records'))}" if rows else f"{head}: none"
 
 
 def take_care(options: argparse.Namespace) -> Result:

@@ -239,6 +239,19 @@ def cause_text(code: str, message: str, key: Sequence[str | None] = ()) -> str:
     return _NUMBER.sub("#", text)
 
 
+_KEY_OF_OTHER = re.compile(r"Key \([^)]*\)=\((?P<values>.*?)\) is (?:not|still)")
+
+
+def hidden_value(message: str, remote: str = "") -> str:
+    """What `cause_text` hides of a message: its quoted values, else the key that the
+    other system names in `remote`; empty where there is none of them."""
+    quoted = [found[1:-1] for found in _QUOTED.findall(message)]
+    if quoted:
+        return " / ".join(dict.fromkeys(quoted))
+    named = _KEY_OF_OTHER.search(remote)
+    return named["values"] if named else ""
+
+
 def cause_signature(code: str, column: str, text: str) -> str:
     """Tells the causes of one map and direction apart; 32 characters."""
     words = "\x1f".join((code, column, text)).encode()

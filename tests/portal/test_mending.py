@@ -198,3 +198,36 @@ def test_the_command_mends_too(maps: tuple[TableMap, TableMap]) -> None:
         ],
         "retried": 1,
     }
+
+
+def test_a_cause_counts_the_values_it_hides_and_leads_to_each(client: Client) -> None:
+    table_map = make_map(make_connection_set(), state=MapState.RUNNING)
+    errors = [missed(table_map, f"usmf / R{n}") for n in range(3)]
+    errors.append(missed(table_map, "usmf / R3", "It's <new>"))
+    errors.append(missed(table_map, "usmf / R4", "no"))  # the map knows it meanwhile
+    cause = errors[0].cause
+    assert cause is not None
+    assert {one.cause_id for one in errors} == {cause.pk}
+    SyncError.objects.filter(pk=errors[0].pk).update(state="dismissed")
+    client.force_login(make_user(Role.ADMINISTRATOR))
+    page = client.get(reverse("cause_page", args=[cause.pk])).content.decode()
+    rows = page.split('data-testid="hidden-value"')[1:]
+    shown = [one.partition("</tr>")[0] for one in rows]
+    assert "newest 4 open records" in page
+    assert ["Blocked" in one for one in shown] == [True, False, False]
+    assert "value=Blocked&amp;side=finops" in shown[0]
+    assert f"{reverse('error_page', args=[errors[2].pk])}#mend" in shown[0]
+    assert "It&#x27;s &lt;new&gt;" in page
+    assert "side=finops" not in next(one for one in shown if ">no<" in one)
+    asked = {"cause": cause.pk, "value": "Blocked"}
+    records = client.get(reverse("error_list"), asked).content.decode()
+    assert records.count('data-testid="error-row"') == 2
+    client.post(reverse("error_retry"), {**asked, "scope": "matching"})
+    assert SyncError.objects.filter(state="retrying").count() == 2
+
+    out = io.StringIO()
+    asked_by_command = ("errors", "--by-cause", "--cause", str(cause.pk), "--json")
+    call_command("dw", *asked_by_command, stdout=out)
+    (told,) = json.loads(out.getvalue())["causes"]
+    assert told["hidden"]["sampled"] == 4
+    assert told["hidden"]["values"][0] == {"value": "Blocked", "records": 2}
