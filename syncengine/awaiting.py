@@ -11,11 +11,15 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from syncengine.mapping.causes import REFERENCE_MISSING
+from syncengine.mapping.causes import REFERENCE_MISSING, STILL_REFERENCED
 from syncengine.mapping.compiled import CompiledLeg, Lookup, Row
 from syncengine.mapping.model import Direction
 from syncengine.mapping.natural_keys import own_key
 from syncengine.mapping.schema import ForeignKey
+
+FREED = "\x1efreed"
+"""What records wait for that others still refer to: that any of these goes, or refers
+to another one. Which, the target does not say."""
 
 LONGEST = 200
 """Longer tokens are kept as a digest, so that they can be indexed."""
@@ -37,6 +41,8 @@ def awaited(
     """The token of the record that a refused mapped row waits for; empty when it waits
     for none, or for one that cannot be told. `references` are the columns of a foreign
     key that led nowhere."""
+    if code == STILL_REFERENCED:
+        return FREED
     if row is None:
         return ""
     if code == "lookup_not_found":
@@ -60,12 +66,17 @@ class Arrivals:
 
     waiting: set[LegId] = field(default_factory=set)
     _readers: dict[int, list[tuple[LegId, ReadToken]]] = field(default_factory=dict)
+    _referred: dict[int, list[LegId]] = field(default_factory=dict)
 
     def use(self, legs: Iterable[tuple[LegId, CompiledLeg]]) -> None:
         """Watch these legs (those of one stream) from now on."""
         known = list(legs)
-        self._readers = {}
+        self._readers, self._referred = {}, {}
         for _, writer in known:
+            tables = {one.table for one in writer.target.foreign_keys}
+            self._referred[id(writer)] = [
+                leg_id for leg_id, leg in known if leg.target.name in tables
+            ]
             readers = [
                 (leg_id, read)
                 for leg_id, waiter in known
@@ -73,6 +84,13 @@ class Arrivals:
             ]
             if readers:
                 self._readers[id(writer)] = readers
+
+    def freed_by(self, writer: CompiledLeg) -> list[LegId]:
+        """The legs whose records may be let go by a row of this leg that was changed
+        or deleted."""
+        return [
+            one for one in self._referred.get(id(writer), ()) if one in self.waiting
+        ]
 
     def concern(self, writer: CompiledLeg) -> bool:
         """True when somebody may wait for a row of this leg."""

@@ -316,7 +316,8 @@ class Journal(Protocol):
         """Those of `keys` that have an open error."""
 
     def wake(self, map_id: int, direction: Direction, awaited: Collection[str]) -> None:
-        """Make open errors that wait for one of these records due for a retry now."""
+        """Make open errors that wait for one of these records due for a retry now; of
+        those that wait for `FREED` a portion, the longest untried first."""
 
     def close_failures(
         self,

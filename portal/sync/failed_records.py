@@ -15,6 +15,7 @@ from psycopg.errors import DeadlockDetected
 from portal.errors.models import OPEN_ERROR_STATES, ErrorGroup, ErrorState, SyncError
 from portal.errors.waking import let_go
 from portal.maps.models import Leg
+from syncengine.awaiting import FREED
 from syncengine.mapping.causes import (
     FIRST_WAITS,
     HELD,
@@ -88,6 +89,7 @@ WHERE state IN ('open', 'retrying') DO UPDATE SET
 """
 
 CLOSED_WITHIN_SECONDS = 60
+FREED_AT_ONCE = 2_000
 
 _UNLESS_CLOSED = """
 UPDATE errors_syncerror e
@@ -196,14 +198,19 @@ class FailedRecords:
         return {key for key, text in texts.items() if text in found}
 
     def wake(self, map_id: int, direction: Direction, awaited: Collection[str]) -> None:
-        """Make errors that wait for one of these records due now."""
-        now = timezone.now()
-        SyncError.objects.filter(
-            table_map_id=map_id,
-            direction=direction.value,
-            awaits__in=list(awaited),
-            state=ErrorState.OPEN,
-        ).exclude(awaits="").update(not_before=now)
+        """Make errors that wait for one of these records due now; of those that wait
+        to be freed, of which it is not known, `FREED_AT_ONCE`."""
+        waiting = SyncError.objects.filter(
+            table_map_id=map_id, direction=direction.value, state=ErrorState.OPEN
+        )
+        known = [token for token in awaited if token not in ("", FREED)]
+        if known:
+            waiting.filter(awaits__in=known).update(not_before=timezone.now())
+        if FREED in awaited:
+            freed = waiting.filter(awaits=FREED).order_by("last_seen").values("pk")
+            SyncError.objects.filter(pk__in=freed[:FREED_AT_ONCE]).update(
+                not_before=timezone.now()
+            )
 
     def close(
         self,

@@ -58,7 +58,8 @@ class Tally:
 @dataclass
 class Done:
     """What committed operations came to: counts and moments by map, errors that they
-    close by leg, and tokens of records that others wait for."""
+    close by leg, tokens of records that others wait for, and legs of records that may
+    not be referred to any more."""
 
     arrivals: Arrivals
     parked: Mapping[tuple[int, Row], Place] = field(default_factory=dict)
@@ -68,6 +69,7 @@ class Done:
     last_change: dict[int, datetime] = field(default_factory=dict)
     closed: dict[int, tuple[LiveLeg, dict[Row, str]]] = field(default_factory=dict)
     awaited: dict[LegId, set[str]] = field(default_factory=dict)
+    freed: set[LegId] = field(default_factory=set)
     described: bool = True
     history: Noted = field(init=False)
 
@@ -98,6 +100,8 @@ class Done:
             key = found.items[-1].source_key
             if name is not None:
                 leg.written.add(key)
+                if name != "inserted" and self.arrivals.waiting:
+                    self.freed.update(self.arrivals.freed_by(found.operation.leg))
             if leg.undecided and key in leg.undecided:
                 leg.touched.add(key)
             if leg.open_keys:
@@ -369,6 +373,7 @@ class Applier:
         for map_id, counts in done.written.items():
             self._tally.written[map_id].update(counts)
         self._tally.last_change.update(done.last_change)
+        self._errors.freed |= done.freed
         for leg_id, tokens in done.awaited.items():
             self._errors.wake(leg_id, tokens)
             self._tally.woken = True

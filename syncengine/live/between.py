@@ -76,6 +76,9 @@ class Between:
         bench = self._bench
         if bench.due.now("errors", bench.settings.check_every):
             bench.errors.refresh()
+        # Not with each batch: the target does not say which of them it was.
+        if bench.errors.freed and bench.due.now("freed", bench.settings.retry_every):
+            bench.tally.woken |= bench.errors.let_go()
         at_once = bench.retrying or bench.tally.woken
         if not (bench.due.now("retry", bench.settings.retry_every) or at_once):
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from syncengine.awaiting import Arrivals, LegId
+from syncengine.awaiting import FREED, Arrivals, LegId
 from syncengine.live.legs import LiveLeg
 from syncengine.mapping.causes import WAITING_CODES
 from syncengine.mapping.compiled import Row
@@ -22,6 +22,8 @@ class OpenErrors:
         self._journal = journal
         self._legs: tuple[LiveLeg, ...] = ()
         self.arrivals = Arrivals()
+        self.freed: set[LegId] = set()
+        """Legs whose records may not be referred to any more, to be told soon."""
 
     def use(self, legs: Iterable[LiveLeg]) -> None:
         """Look after these legs from now on."""
@@ -48,6 +50,13 @@ class OpenErrors:
         leg.open_keys = self._journal.open_among(
             configuration.map_id, configuration.direction, keys
         )
+
+    def let_go(self) -> bool:
+        """Let records go on that others referred to; True when there may be some."""
+        freed, self.freed = self.freed, set()
+        for leg_id in freed:
+            self.wake(leg_id, [FREED])
+        return bool(freed)
 
     def wake(self, leg_id: LegId, awaited: Collection[str]) -> None:
         """Let records of a leg go on that wait for one of these."""

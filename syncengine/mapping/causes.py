@@ -37,6 +37,7 @@ class Code:
 
 HELD = "transaction_held"
 REFERENCE_MISSING = "reference_missing"
+STILL_REFERENCED = "still_referenced"
 
 _PERSON, _WAITING, _PASSING = Recovery.PERSON, Recovery.WAITING, Recovery.PASSING
 _ON_ARRIVAL = "nothing: it is tried again when that record arrives"
@@ -115,7 +116,7 @@ CODES: dict[str, Code] = {
         "a foreign key of the target leads to a record that is not there yet",
         _ON_ARRIVAL + "; bring it over, or correct the reference",
     ),
-    "still_referenced": Code(
+    STILL_REFERENCED: Code(
         _WAITING,
         "records of the target still refer to the one to be deleted",
         _ON_ARRIVAL.replace("arrives", "is deleted")

@@ -75,6 +75,27 @@ def test_a_foreign_key_that_leads_nowhere_waits_for_its_record(link: Link) -> No
     wait_codes(link, {})
 
 
+def test_a_delete_follows_when_nothing_refers_to_its_record_any_more(
+    link: Link,
+) -> None:
+    link.start()
+    link.erp.execute("INSERT INTO groups VALUES ('usmf', 'G', 'a')")
+    link.erp.execute(
+        "INSERT INTO customers (dataareaid, account, name, groupid) "
+        "VALUES ('usmf', 'C1', 'a', 'G'), ('usmf', 'C2', 'a', 'G')"
+    )
+    link.equal()
+    link.set_mode(2, LegMode.QUEUE)
+    link.erp.execute("UPDATE customers SET groupid = NULL WHERE account = 'C1'")
+    link.erp.execute("DELETE FROM customers WHERE account = 'C2'")
+    link.erp.execute("DELETE FROM groups")
+    wait_codes(link, {"G": "still_referenced"})
+    link.set_mode(2, LegMode.DRAIN)
+    wait_codes(link, {})
+    link.equal()
+    assert link.crm.execute("SELECT count(*) FROM crmgroups").fetchone() == (0,)
+
+
 def test_a_record_of_another_company_wakes_nobody(link: Link) -> None:
     link.start()
     link.set_mode(1, LegMode.OFF)
