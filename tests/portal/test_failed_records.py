@@ -11,7 +11,9 @@ from django.utils import timezone
 from portal.errors import services
 from portal.errors.models import ErrorGroup, ErrorState, SyncError
 from portal.maps.models import MapState, TableMap
+from portal.sync import failed_records
 from portal.sync.failed_records import CLOSED_WITHIN_SECONDS, FailedRecords
+from syncengine.awaiting import FREED
 from syncengine.mapping.causes import FIRST_WAITS
 from syncengine.mapping.dangling import dangling
 from syncengine.mapping.model import Direction
@@ -159,6 +161,19 @@ def test_a_record_that_arrives_makes_those_due_that_wait_for_it(
     mine.wake(customers.pk, FORWARD, {"G\x1fUSMF", ""})
     due = [request.key for request in mine.due(FORWARD, 10)]
     assert due == [("usmf", "A")]
+
+
+def test_of_records_that_others_refer_to_those_longest_untried_are_due(
+    customers: TableMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = records(customers)
+    for key in "ABC":
+        mine.record([failed(customers, key, code="still_referenced", awaits=FREED)])
+    SyncError.objects.update(not_before=timezone.now() + timedelta(hours=1))
+    monkeypatch.setattr(failed_records, "FREED_AT_ONCE", 2)
+    mine.wake(customers.pk, FORWARD, {FREED})
+    due = {request.key for request in mine.due(FORWARD, 10)}
+    assert due == {("usmf", "A"), ("usmf", "B")}
 
 
 def test_held_records_are_due_when_the_last_culprit_is_settled(
