@@ -12,26 +12,31 @@ from django.views.decorators.http import require_POST, require_safe
 
 from portal.access import needs
 from portal.accounts.roles import Right
-from portal.approvals import guarding, services
+from portal.approvals import guarding, queries, services
 from portal.approvals.guarding import GuardValues
 from portal.approvals.models import Approval
+from portal.approvals.queries import ApprovalFilter
+from portal.environments.models import ConnectionSet
 from portal.maps.models import TableMap
 from portal.pages import keyset_page, page
 from portal.refusals import NotFound, Refusal
 from portal.sync.journal import key_text
 
 
-@needs(Right.SEE)
+@needs(Right.SEE, picked={"set": ConnectionSet, "map": TableMap})
 @require_safe
 def approval_list(request: HttpRequest) -> HttpResponse:
-    """Held waves, newest first; those that wait are marked."""
-    rows = Approval.objects.visible_to(request.user).select_related(
-        "table_map", "decided_by"
-    )
+    """Held waves that match the filter, newest first; those that wait are marked."""
+    filters = ApprovalFilter.read(request.GET, request.user)
     return page(
         request,
         "portal/approval_list.html",
-        {"page": keyset_page(rows, request)},
+        {
+            "filters": filters,
+            "query": filters.query,
+            "page": keyset_page(queries.approval_list(filters), request),
+            "choices": queries.choices(filters),
+        },
         title="Approvals",
     )
 

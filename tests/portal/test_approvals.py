@@ -219,6 +219,35 @@ def test_nothing_held_is_said_so(admin_client: Client) -> None:
     assert "Nothing waits for approval" in text
 
 
+def test_the_list_is_filtered_by_its_address(admin_client: Client) -> None:
+    table_map, approval = held_map()
+    other = make_map(make_connection_set(), name="vendors")
+    decided = Approval.objects.create(
+        table_map=other,
+        direction=ONWARD.value,
+        kind="update",
+        count=3,
+        rows=9,
+        state=ApprovalState.REJECTED,
+    )
+
+    def found(**asked: object) -> list[int]:
+        page = admin_client.get(reverse("approval_list"), asked)
+        if asked:
+            assert "Show all" in page.content.decode()
+        return [one.pk for one in page.context["page"].rows]
+
+    assert found() == [decided.pk, approval.pk]
+    assert found(set=table_map.connection_set_id) == [approval.pk]
+    assert found(map=other.pk) == [decided.pk]
+    assert found(state="open", kind="delete") == [approval.pk]
+    assert found(kind="update") == [decided.pk]
+    assert found(state="open", kind="update") == []
+    asked = {"state": "lapsed"}
+    text = admin_client.get(reverse("approval_list"), asked).content.decode()
+    assert "No held changes match" in text
+
+
 def test_the_pages_are_for_staff_and_deciding_takes_only_post(
     client: Client, admin_user: User
 ) -> None:
