@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from portal.access import may, needs
 from portal.accounts.roles import Right
 from portal.accounts.scope import scope_of, sees_key
-from portal.history import keeping, origins, timeline
+from portal.history import asking, keeping, origins, timeline
 from portal.maps.models import TableMap
 from portal.pages import chosen_ids, page, safe_next
 
@@ -63,6 +63,17 @@ def record_fields(request: HttpRequest) -> HttpResponse:
     return render(
         request, "portal/_record_fields.html", {"found": origins.fields(chosen, key)}
     )
+
+
+@needs(Right.SEE)
+@require_safe
+def record_asked(request: HttpRequest) -> HttpResponse:
+    """Which maps have a record of this key now; reads both sides of each."""
+    key = request.GET.get("key", "").strip()
+    if not key or not _sees(request, None):
+        raise Http404("There is no such key.")
+    found = asking.ask(key, user=request.user)
+    return render(request, "portal/_record_asked.html", {"asked": found})
 
 
 @needs(Right.EDIT_MAPS, picked={"map": TableMap})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from portal.history import keeping, origins, timeline
+from portal.history import asking, keeping, origins, timeline
 from portal.management.results import Add, Console, Result, table
 from portal.maps.models import TableMap
 from portal.maps.queries import find_map
@@ -46,12 +46,29 @@ def record(options: argparse.Namespace, console: Console) -> Result:
         if lines
         else f"Nothing is known of a record {found.text}."
     )
+    if not found.events and chosen is None and found.text:
+        now = asking.ask(options.key)
+        document["now"] = asking.document(now)
+        text = "\n".join([text, *_now(now)])
     if options.fields:
         maps = found.maps or ([chosen] if chosen else [])
         known = [origins.fields(one, options.key) for one in maps]
         document["fields"] = [origins.document(one) for one in known]
         text = "\n\n".join([text, *map(_fields, known)])
     return Result(document, text)
+
+
+def _now(asked: asking.Asked) -> list[str]:
+    there = [
+        f"{one.table_map.name} has it now on {' and '.join(one.sides)}: --map "
+        f"{one.table_map.name} --fields shows it."
+        for one in asked.hits
+    ]
+    left = [
+        f"Not asked, {reason}: {', '.join(one.name for one in maps)}"
+        for reason, maps in asked.unasked.items()
+    ]
+    return [*(there or ["No map that was asked has it now."]), *left]
 
 
 def _words(one: timeline.Changed) -> str:

@@ -18,7 +18,7 @@ from django.utils import timezone
 from portal.accounts.roles import Role
 from portal.activity.models import ActivityEvent
 from portal.errors.models import Conflict
-from portal.history import keeping, origins
+from portal.history import asking, keeping, origins
 from portal.history.keys import fits, hashed, hashes
 from portal.history.models import CarriedChange, HistoryGap
 from portal.history.recording import Recorder
@@ -330,6 +330,29 @@ def real(make_database: Callable[..., str]) -> TableMap:
             dataverse=make_environment("dataverse", dsn=made["dataverse"]),
         )
     )
+
+
+@pytest.mark.django_db
+def test_both_systems_are_asked_for_a_record_that_nothing_happened_to(
+    admin_client: Client, real: TableMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = admin_client.get(reverse("record_page"), {"key": "C-1"}).content.decode()
+    address = reverse("record_asked")
+    assert f"{address}?key=C-1" in page
+    found = admin_client.get(address, {"key": "C-1"}).content.decode()
+    assert found.count('data-testid="hit"') == 1
+    assert f"{reverse('record_page')}?key=C-1&amp;map={real.pk}" in found
+    assert "on FinOps and Dataverse" in found
+    assert "Not found now" in admin_client.get(address, {"key": "x"}).content.decode()
+    many = admin_client.get(address, {"key": "a / b / c"}).content.decode()
+    assert asking.OTHER_PARTS in many.lower()
+    assert admin_client.get(address).status_code == 404
+
+    told = asking.document(asking.ask("c / C-1"))
+    assert (told["maps"], told["found"]) == (0, [])
+    assert asking.ask("C-1", seconds=0).unasked == {asking.TOO_LONG: [real]}
+    monkeypatch.setattr(asking, "MOST", 0)
+    assert asking.ask("C-1").unasked == {asking.TOO_MANY: [real]}
 
 
 @pytest.mark.django_db

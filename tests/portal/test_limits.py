@@ -391,6 +391,9 @@ def test_records_are_found_by_keys_that_name_a_company_one_may_see(
         assert bool(answer.context["found"].events) == seen, key
     beyond = {"key": f"dat / {STRANGE} other", "map": table_map.pk}
     assert clerk.get(reverse("record_fields"), beyond).status_code == 404
+    for key in ("own key", f"dat / {STRANGE} other"):
+        answer = clerk.get(reverse("record_asked"), {"key": key})
+        assert answer.status_code == 404, key
 
 
 def test_events_and_alerts_about_records_of_other_companies_are_not_told(

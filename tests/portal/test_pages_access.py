@@ -86,6 +86,7 @@ def test_every_reading_page_is_in_the_list_of_these_tests() -> None:
         "map_tab",
         "map_live",
         "map_health",
+        "record_asked",
         "record_fields",
         "error_page",
         "error_rows",
