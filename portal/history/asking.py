@@ -15,7 +15,7 @@ from portal.history.keys import SEPARATOR, normal
 from portal.maps.models import TableMap
 from portal.refusals import Refusal
 from portal.runs.legs import MapLegs, load_legs, with_legs
-from syncengine.errors import EngineError
+from syncengine.errors import EngineError, OutageError
 from syncengine.initial import has_rows, read_request
 from syncengine.mapping.compiled import CompiledLeg, Row
 from syncengine.mapping.model import Side
@@ -71,7 +71,7 @@ def ask(text: str, *, user: Any = None, seconds: float = SECONDS) -> Asked:
                 sides = _sides(one, wanted, scope, until)
             except EngineError as trouble:
                 reason = trouble.message
-                if trouble.code in ("outage", "unreachable", "setup"):
+                if isinstance(trouble, OutageError):
                     down[one.connection_set_id] = reason
             except Refusal as refused:
                 reason = refused.message
