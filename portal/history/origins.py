@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from portal.accounts.scope import scope_of
 from portal.errors.models import Conflict
 from portal.history.copied import Copy, last_copy, sentence, ways_of
 from portal.history.keys import fits
@@ -20,7 +21,7 @@ from portal.runs.legs import with_legs
 from portal.runs.preview import preview_map
 from syncengine.errors import EngineError
 from syncengine.mapping.model import ColumnMap, Direction, Side
-from syncengine.preview import PreviewRecord
+from syncengine.preview import PreviewRecord, Rule
 
 UNKNOWN = "unknown: no change of it is kept, and no initial sync went over it"
 
@@ -67,8 +68,9 @@ class _Write:
     value: str | None
 
 
-def fields(table_map: TableMap, key: str) -> Fields:
-    """Read the record on both sides and say of each field where it is from."""
+def fields(table_map: TableMap, key: str, *, user: Any = None) -> Fields:
+    """Read the record on both sides and say of each field where it is from. A record
+    of a company beyond the limits of `user` is as good as none."""
     table_map = with_legs(table_map.pk)
     changes = changes_of(key, table_map)
     records: dict[Direction, PreviewRecord] = {}
@@ -81,8 +83,11 @@ def fields(table_map: TableMap, key: str) -> Fields:
         except (Refusal, EngineError) as caught:
             trouble = trouble or caught.message
             continue
-        if shown.records[way.value]:
-            records[way] = shown.records[way.value][0]
+        seen = [
+            one for one in shown.records[way.value] if _is_seen(table_map, one, user)
+        ]
+        if seen:
+            records[way] = seen[0]
     if not records:
         return Fields(table_map, key, trouble=trouble or "No side has this record.")
     gap = HistoryGap.objects.filter(map_id=table_map.pk).order_by("-ended_at").first()
@@ -95,6 +100,17 @@ def fields(table_map: TableMap, key: str) -> Fields:
         if line.finops or line.dataverse
     ]
     return Fields(table_map, key, lines)
+
+
+def _is_seen(table_map: TableMap, record: PreviewRecord, user: Any) -> bool:
+    """The company of a record is the first part of its key, where it has one; a key
+    that was asked for without it may be found in any."""
+    scope = scope_of(user)
+    if scope.everything or not record.key:
+        return True
+    has_company = any(column.rule is Rule.COMPANY for column in record.columns)
+    company = record.key[0] or ""
+    return not has_company or scope.sees_company(table_map.connection_set_id, company)
 
 
 def _spelled(key: str, changes: Sequence[CarriedChange], way: Direction) -> str:

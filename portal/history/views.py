@@ -60,9 +60,8 @@ def record_fields(request: HttpRequest) -> HttpResponse:
     chosen, key = _map(request), request.GET.get("key", "").strip()
     if chosen is None or not key or not _sees(request, chosen):
         raise Http404("There is no such map.")
-    return render(
-        request, "portal/_record_fields.html", {"found": origins.fields(chosen, key)}
-    )
+    found = origins.fields(chosen, key, user=request.user)
+    return render(request, "portal/_record_fields.html", {"found": found})
 
 
 @needs(Right.SEE)
