@@ -32,7 +32,7 @@ OPEN = "SELECT count(*) FROM errors_syncerror WHERE state = 'open'"
 def test_a_missing_value_is_added_from_its_error_and_the_record_arrives(
     portal: RunningPortal, signed_in: Page
 ) -> None:
-    page, account = signed_in, customer(portal, "Organization", 6)
+    page, account = signed_in, customer(portal, "Organization", 7)
     erp = portal.sql(ERP)
     before = portal.value("", RETRIED, [f"usmf / {account}"])
     erp.execute(

@@ -193,6 +193,7 @@ NO_LISTS = {
     "system/": "the portal's own processes",
     "inbox/": "one's own messages, tested below",
     "inbox/mark/": "marks only one's own messages",
+    "records/asked/": "what systems have of one key, within limits of its own",
     "sample/": "the sample's customers, for who may see its connection set",
     "users/": "closed to whoever is limited",
     "users/new/": "closed to whoever is limited",

@@ -24,6 +24,7 @@ NO_PAGES = {
     "accounts/password/<uidb64>/<token>/": "looked at signed out",
     "maps/<int:map_id>/": "the same as its first tab",
     "maps/download/": "a file",
+    "records/asked/": "part of a page",
     "runs/<int:pk>/cancel/": "only while a run copies; as run-skip",
     "setup/needs/": "part of a page",
     "setup/<int:pk>/stamp/": "only with records to stamp; as setup-discard",
