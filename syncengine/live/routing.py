@@ -104,6 +104,11 @@ class Router:
             for table in lookup.all_tables
         )
 
+    @property
+    def has_errors(self) -> bool:
+        """True when a record has failed: later changes of it go another way."""
+        return any(leg.has_errors for group in self.legs.values() for leg in group)
+
     def route(
         self, transactions: Sequence[Transaction], *, replay: LiveLeg | None = None
     ) -> list[Routed]:
@@ -167,9 +172,7 @@ class Router:
     ) -> None:
         """Learn which of the records have an open error, a query for each leg that has
         any."""
-        if replay is None and not any(
-            leg.has_errors for group in self.legs.values() for leg in group
-        ):
+        if replay is None and not self.has_errors:
             return
         wanted: dict[int, tuple[LiveLeg, set[Row]]] = {}
         for transaction in transactions:

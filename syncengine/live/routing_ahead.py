@@ -31,7 +31,7 @@ class RoutingAhead:
         self._found = {}
         self._legs = self._router.legs
         plain = list(takewhile(lambda one: not one.large, transactions))
-        if self._have_errors() or self._are_outdated(plain):
+        if self._router.has_errors or self._are_outdated(plain):
             return
         with suppress(EngineError):
             self._found = {one.position: one for one in self._router.route(plain)}
@@ -48,15 +48,9 @@ class RoutingAhead:
 
     def _take(self) -> Mapping[str, Routed]:
         found, self._found = self._found, {}
-        if self._legs is not self._router.legs or self._have_errors():
+        if self._legs is not self._router.legs or self._router.has_errors:
             return {}
         return found
-
-    def _have_errors(self) -> bool:
-        """True when a record has failed: later changes of it go another way."""
-        return any(
-            leg.has_errors for group in self._router.legs.values() for leg in group
-        )
 
     def _are_outdated(self, transactions: Sequence[Transaction]) -> bool:
         """True when a leg reads columns that some of the changes lack."""
